@@ -1,0 +1,25 @@
+# Compiler flags of the allocator, and the function that makes an object library with them.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+# -O3 buys nothing here and its inlining makes the hot path depend on the compiler's mood.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+
+set(SPANMALLOC_WARNINGS -Wall -Wextra -Wundef -Wshadow -Wconversion -Werror)
+
+# -fno-builtin-*: the compiler must not turn the body of calloc() into a call of calloc().
+# initial-exec: one load reaches thread-local data, at the price of static TLS space in dlopen().
+# Unwind tables stay: operator new lets an exception of the new_handler pass.
+set(SPANMALLOC_FLAGS
+    -fPIC -fvisibility=hidden -fvisibility-inlines-hidden -fno-exceptions -fno-rtti
+    -fasynchronous-unwind-tables -ftls-model=initial-exec -fno-plt -fno-threadsafe-statics
+    -fno-builtin-malloc -fno-builtin-free -fno-builtin-calloc -fno-builtin-realloc)
+
+# Makes the object library `name` of `sources` with the allocator's flags, then ARGN on top.
+function(spanmalloc_add_layers name sources)
+  add_library(${name} OBJECT ${sources})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+  target_compile_options(${name} PRIVATE ${SPANMALLOC_WARNINGS} ${SPANMALLOC_FLAGS} ${ARGN})
+endfunction()

@@ -1,0 +1,37 @@
+# The three forms of the product: shared library, archive, one relocatable object.
+
+set(objects $<TARGET_OBJECTS:spanmalloc_core> $<TARGET_OBJECTS:spanmalloc_api>)
+set(public_include
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+
+add_library(spanmalloc SHARED ${objects})
+set(version_script ${PROJECT_SOURCE_DIR}/cmake/spanmalloc.map)
+set_target_properties(spanmalloc PROPERTIES
+  VERSION ${PROJECT_VERSION}
+  SOVERSION ${PROJECT_VERSION_MAJOR}
+  LINK_DEPENDS ${version_script})
+target_include_directories(spanmalloc INTERFACE ${public_include})
+# -nodefaultlibs: the C++ runtime stays out; -z defs proves that nothing of it is needed.
+target_link_options(spanmalloc PRIVATE
+  -nodefaultlibs
+  -Wl,--version-script=${version_script}
+  -Wl,-z,relro,-z,now,-z,nodelete,-z,defs)
+target_link_libraries(spanmalloc PRIVATE c gcc)
+
+add_library(spanmalloc_static STATIC ${objects})
+set_target_properties(spanmalloc_static PROPERTIES
+  OUTPUT_NAME spanmalloc
+  EXPORT_NAME static)
+target_include_directories(spanmalloc_static INTERFACE ${public_include})
+
+# Named first on a link line, the object replaces malloc whatever the order of the archives is.
+set(relocatable_object ${PROJECT_BINARY_DIR}/spanmalloc.o)
+add_custom_command(
+  OUTPUT ${relocatable_object}
+  COMMAND ${CMAKE_LINKER} -r -o ${relocatable_object} ${objects}
+  DEPENDS ${objects}
+  COMMAND_EXPAND_LISTS
+  VERBATIM
+  COMMENT "Linking relocatable object spanmalloc.o")
+add_custom_target(spanmalloc_object ALL DEPENDS ${relocatable_object})

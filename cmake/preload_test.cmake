@@ -1,0 +1,36 @@
+# A test that runs a program with the shared library preloaded.
+#
+#   spanmalloc_preload_test(NAME name COMMAND program [argument]...
+#                           [LABELS label...] [TIMEOUT seconds] [ENVIRONMENT NAME=value...]
+#                           [PASS_REGULAR_EXPRESSION expression] [WILL_FAIL])
+#
+# The test passes when the program ends with status 0. COMMAND may name a target of this build:
+#
+#   add_executable(contract.sizes sizes.cc)
+#   spanmalloc_preload_test(NAME contract.sizes COMMAND contract.sizes LABELS contract)
+#
+# LD_PRELOAD holds for the program and all its children. Without TIMEOUT it is 60 seconds.
+# With PASS_REGULAR_EXPRESSION the output decides and the status is not looked at.
+function(spanmalloc_preload_test)
+  cmake_parse_arguments(arg "WILL_FAIL" "NAME;TIMEOUT;PASS_REGULAR_EXPRESSION"
+                        "COMMAND;LABELS;ENVIRONMENT" ${ARGN})
+  if(NOT arg_NAME OR NOT arg_COMMAND OR arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "spanmalloc_preload_test: NAME and COMMAND are needed; "
+                        "not understood: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
+  set_tests_properties(${arg_NAME} PROPERTIES
+    LABELS "${arg_LABELS}"
+    TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:spanmalloc>;${arg_ENVIRONMENT}")
+  if(arg_PASS_REGULAR_EXPRESSION)
+    set_tests_properties(${arg_NAME} PROPERTIES
+      PASS_REGULAR_EXPRESSION "${arg_PASS_REGULAR_EXPRESSION}")
+  endif()
+  if(arg_WILL_FAIL)
+    set_tests_properties(${arg_NAME} PROPERTIES WILL_FAIL TRUE)
+  endif()
+endfunction()
