@@ -1,0 +1,68 @@
+// What the scenario programs share: arguments, a fast random source, a set of threads.
+#ifndef SPANMALLOC_BENCH_SCENARIO_SCENARIO_H_
+#define SPANMALLOC_BENCH_SCENARIO_SCENARIO_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+namespace scenario {
+
+// The number given as argument `index`, or `otherwise` when there is none.
+inline size_t argument(int count, char** arguments, int index, size_t otherwise) {
+  return index < count ? std::strtoul(arguments[index], nullptr, 10) : otherwise;
+}
+
+// xorshift64*: cheap beside malloc, the same sequence on every machine.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
+
+  uint64_t next() {
+    state_ ^= state_ >> 12;
+    state_ ^= state_ << 25;
+    state_ ^= state_ >> 27;
+    return (state_ * 0x2545f4914f6cdd1du) >> 16;
+  }
+  // Uniform in [0, bound).
+  size_t below(size_t bound) { return next() % bound; }
+
+  // A size as server programs ask for them: mostly 16 to 256 bytes, some to 4 KiB, few to 64 KiB.
+  size_t server_size() {
+    const size_t kind = below(100);
+    if (kind < 80) return 16 + below(240);
+    if (kind < 98) return 256 + below(4096 - 256);
+    return 4096 + below(65536 - 4096);
+  }
+
+ private:
+  uint64_t state_;
+};
+
+// Allocates `size` bytes and writes the first and the last, as a program would.
+inline char* filled_block(size_t size) {
+  char* block = static_cast<char*>(std::malloc(size));
+  if (block == nullptr) {
+    std::fputs("out of memory\n", stderr);
+    std::exit(1);
+  }
+  block[0] = static_cast<char>(size);
+  block[size - 1] = static_cast<char>(size >> 8);
+  return block;
+}
+
+// Runs body(index) on `count` threads and waits for all.
+template <typename Body>
+void run_threads(size_t count, Body body) {
+  std::vector<std::thread> threads;
+  for (size_t index = 0; index < count; ++index) threads.emplace_back(body, index);
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace scenario
+
+#endif  // SPANMALLOC_BENCH_SCENARIO_SCENARIO_H_
