@@ -12,7 +12,7 @@ PACKAGED = {
     # redis-server is on Debian, uses it all the same.
     'glibc': 'libc.so.6',
     'jemalloc': 'libjemalloc.so.2',
-    'mimalloc': 'libmimalloc.so.2.0',
+    'mimalloc': 'libmimalloc.so.2',
     'tcmalloc': 'libtcmalloc_minimal.so.4',
 }
 PEERS = ['glibc', 'jemalloc']
