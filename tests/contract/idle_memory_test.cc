@@ -1,0 +1,65 @@
+// Memory that was freed goes back to the system without any further call.
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "contract/expect.h"
+#include "contract/process.h"
+
+namespace {
+
+using contract::kMiB;
+using contract::resident_bytes;
+
+constexpr size_t kBlocks = 1200000;
+constexpr size_t kSize = 256;
+// The promise is 15 s; the rest is room for a machine under load.
+constexpr double kSeconds = 30;
+constexpr size_t kBound = 30 * kMiB;
+
+alignas(4096) void* block[kBlocks];
+
+void expect_release_while_idle() {
+  const double start = contract::now();
+  while (resident_bytes() > kBound && contract::now() - start < kSeconds) {
+    contract::sleep_milliseconds(100);
+  }
+  const size_t resident = resident_bytes();
+  contract::say("resident %zu after %.1f s of idleness", resident, contract::now() - start);
+  EXPECT(resident < kBound);
+}
+
+void allocate_and_free() {
+  for (void*& one : block) {
+    one = malloc(kSize);
+    REQUIRE(one != nullptr);
+    memset(one, 1, kSize);
+  }
+  EXPECT(resident_bytes() > 280 * kMiB);
+  for (void* one : block) free(one);
+}
+
+}  // namespace
+
+CASE(idle_memory_returns) {
+  allocate_and_free();
+  madvise(block, sizeof block, MADV_DONTNEED);
+  expect_release_while_idle();
+}
+
+// A thread that waits for work keeps nothing back either.
+CASE(memory_of_an_idle_thread_returns) {
+  if (contract::not_promised_by_libc()) return;
+  const auto body = [](void*) -> void* {
+    allocate_and_free();
+    madvise(block, sizeof block, MADV_DONTNEED);
+    expect_release_while_idle();
+    return nullptr;
+  };
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, nullptr, body, nullptr) == 0);
+  pthread_join(thread, nullptr);
+}
+
+RUN_CASES()

@@ -1,0 +1,198 @@
+// Limits of the address space and of data: NULL with ENOMEM, and after memory is freed
+// everything can be allocated again. Each case runs in a process of its own: this program again.
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "contract/expect.h"
+#include "contract/process.h"
+
+namespace {
+
+using contract::kKiB;
+using contract::kMiB;
+
+constexpr size_t kSizes[] = {16,        48,        100,    256,        1000, 4000,     9000,
+                             32 * kKiB, 33 * kKiB, 100000, 300 * kKiB, kMiB, 3 * kMiB, 10 * kMiB};
+
+// Blocks in a list through their first word, so that the test itself needs no memory.
+struct Exhausted {
+  void** list;
+  size_t count;
+};
+
+Exhausted allocate_until_null(size_t size) {
+  Exhausted result{nullptr, 0};
+  errno = 0;
+  for (;;) {
+    void** block = static_cast<void**>(malloc(size));
+    if (block == nullptr) break;
+    *block = result.list;
+    reinterpret_cast<char*>(block)[size - 1] = 'e';
+    result.list = block;
+    ++result.count;
+  }
+  EXPECT_EQ(errno, ENOMEM);
+  return result;
+}
+
+void free_list(void** list) {
+  while (list != nullptr) {
+    void** next = static_cast<void**>(*list);
+    free(list);
+    list = next;
+  }
+}
+
+// Fills all memory with each size in turn, twice. `floor` bytes must be had each time (half of it
+// in tiny blocks), and the second time nearly as much as the first.
+void exhaust_with_all_sizes(size_t floor) {
+  for (const size_t size : kSizes) {
+    size_t first = 0;
+    for (int round = 0; round < 2; ++round) {
+      const Exhausted got = allocate_until_null(size);
+      const bool is_enough = got.count * size >= (size < 64 ? floor / 2 : floor);
+      if (!is_enough) contract::say("%zu blocks of %zu bytes", got.count, size);
+      EXPECT(is_enough);
+      errno = 0;
+      EXPECT(calloc(1, 200 * kMiB) == nullptr);
+      EXPECT_EQ(errno, ENOMEM);
+      free_list(got.list);
+      if (round == 0) first = got.count;
+      EXPECT(got.count + got.count / 10 + 2 >= first);
+    }
+    if (contract::has_failed()) return;
+  }
+}
+
+// realloc, aligned calls and calloc fail as well as malloc, and leave their blocks alone.
+void other_calls_at_the_limit() {
+  void* kept = malloc(1000);
+  REQUIRE(kept != nullptr);
+  contract::fill(kept, 1000, 1);
+  const Exhausted got = allocate_until_null(64 * kKiB);
+  errno = 0;
+  EXPECT(realloc(contract::opaque(kept), 100 * kMiB) == nullptr);
+  EXPECT_EQ(errno, ENOMEM);
+  EXPECT(contract::is_filled(kept, 1000, 1));
+  errno = 0;
+  EXPECT(memalign(16 * kMiB, 20 * kMiB) == nullptr);
+  EXPECT_EQ(errno, ENOMEM);
+  void* untouched = &untouched;
+  EXPECT_EQ(posix_memalign(&untouched, kMiB, 50 * kMiB), ENOMEM);
+  EXPECT(untouched == &untouched);
+  free_list(got.list);
+  kept = realloc(kept, 20 * kMiB);
+  EXPECT(kept != nullptr && contract::is_filled(kept, 1000, 1));
+  free(kept);
+}
+
+void* exhaust_in_thread(void*) {
+  for (const size_t size : {size_t{100}, size_t{5000}, size_t{200000}}) {
+    const Exhausted got = allocate_until_null(size);
+    free_list(got.list);
+  }
+  return nullptr;
+}
+
+// Several threads run into the limit at once; afterwards all memory is there again.
+void exhaust_in_threads(size_t floor) {
+  for (int round = 0; round < 5; ++round) {
+    pthread_t threads[3];
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 128 * kKiB);
+    for (pthread_t& thread : threads) {
+      REQUIRE(pthread_create(&thread, &attributes, exhaust_in_thread, nullptr) == 0);
+    }
+    for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+    pthread_attr_destroy(&attributes);
+  }
+  exhaust_with_all_sizes(floor);
+}
+
+size_t floor_of(const char* number) {
+  return strtoul(number, nullptr, 10) * kMiB;
+}
+
+int child(const char* what) {
+  contract::current_case = what;
+  if (strncmp(what, "sizes:", 6) == 0) exhaust_with_all_sizes(floor_of(what + 6));
+  if (strncmp(what, "threads:", 8) == 0) exhaust_in_threads(floor_of(what + 8));
+  if (strcmp(what, "calls:") == 0) other_calls_at_the_limit();
+  return contract::has_failed() ? 1 : 0;
+}
+
+constexpr double kSeconds = 25;
+
+}  // namespace
+
+CASE(address_space_of_80_mib) {
+  EXPECT_EQ(contract::run_self("sizes:40", kSeconds, RLIMIT_AS, 80 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("calls:", kSeconds, RLIMIT_AS, 80 * kMiB), 0);
+}
+
+CASE(address_space_of_200_mib) {
+  EXPECT_EQ(contract::run_self("sizes:130", kSeconds, RLIMIT_AS, 200 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("calls:", kSeconds, RLIMIT_AS, 200 * kMiB), 0);
+}
+
+CASE(address_space_of_200_mib_with_threads) {
+  if (contract::not_promised_by_libc()) return;
+  EXPECT_EQ(contract::run_self("threads:100", kSeconds, RLIMIT_AS, 200 * kMiB), 0);
+}
+
+CASE(data_of_100_mib) {
+  EXPECT_EQ(contract::run_self("sizes:70", kSeconds, RLIMIT_DATA, 100 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("calls:", kSeconds, RLIMIT_DATA, 100 * kMiB), 0);
+}
+
+// Programs limit themselves after they have started to allocate.
+CASE(address_space_limited_after_the_start) {
+  const int status = contract::run_in_child(kSeconds, [] {
+    free_list(nullptr);
+    free(malloc(10 * kMiB));
+    const rlimit limits{1024 * kMiB, 1024 * kMiB};
+    REQUIRE(setrlimit(RLIMIT_AS, &limits) == 0);
+    for (const size_t size : {size_t{5000}, size_t{200000}, size_t{30 * kMiB}}) {
+      const Exhausted got = allocate_until_null(size);
+      contract::say("%zu MiB in blocks of %zu bytes", got.count * size / kMiB, size);
+      EXPECT(got.count * size > 256 * kMiB);
+      free_list(got.list);
+    }
+  });
+  EXPECT_EQ(status, 0);
+}
+
+// A limit below what is in use: calls fail, frees and what was allocated before work.
+CASE(address_space_limited_below_its_use) {
+  const int status = contract::run_in_child(kSeconds, [] {
+    void* blocks[500];
+    for (size_t i = 0; i < 500; ++i) {
+      blocks[i] = malloc(i * 100);
+      REQUIRE(blocks[i] != nullptr);
+      contract::fill(blocks[i], i * 100, i);
+    }
+    const rlimit limits{kMiB, kMiB};
+    REQUIRE(setrlimit(RLIMIT_AS, &limits) == 0);
+    errno = 0;
+    EXPECT(malloc(200 * kMiB) == nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    for (size_t i = 0; i < 500; ++i) {
+      EXPECT(contract::is_filled(blocks[i], i * 100, i));
+      free(blocks[i]);
+    }
+    // What is mapped can be used again.
+    void* again = malloc(1000);
+    EXPECT(again != nullptr);
+    free(again);
+    const Exhausted got = allocate_until_null(3000);
+    free_list(got.list);
+  });
+  EXPECT_EQ(status, 0);
+}
+
+int main(int argc, char** argv) {
+  if (argc > 1 && strchr(argv[1], ':') != nullptr) return child(argv[1]);
+  return contract::run_cases(argc, argv);
+}

@@ -1,0 +1,140 @@
+// The number of mappings of a process is limited: the heap uses few, and survives when others
+// use all of them.
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "contract/expect.h"
+#include "contract/process.h"
+
+namespace {
+
+using contract::kKiB;
+using contract::kMiB;
+
+size_t count_mappings() {
+  static char text[64 * kKiB];
+  const int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  size_t lines = 0;
+  for (;;) {
+    const ssize_t length = read(file, text, sizeof text);
+    if (length <= 0) break;
+    for (ssize_t i = 0; i < length; ++i) lines += text[i] == '\n' ? 1 : 0;
+  }
+  close(file);
+  return lines;
+}
+
+// One mapping in which every other page differs: each page costs an entry of the limit.
+class Exhaustion {
+ public:
+  Exhaustion() {
+    start_ = static_cast<char*>(
+        mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (start_ == MAP_FAILED) return;
+    for (size_t at = 0; at < kBytes; at += 8192) {
+      if (mprotect(start_ + at, 4096, PROT_READ) != 0) {
+        reached_ = true;
+        return;
+      }
+    }
+  }
+  ~Exhaustion() { munmap(start_, kBytes); }
+
+  bool is_reached() const { return reached_; }
+
+ private:
+  static constexpr size_t kBytes = size_t{1} << 30;
+
+  char* start_;
+  bool reached_ = false;
+};
+
+}  // namespace
+
+CASE(a_million_blocks_use_few_mappings) {
+  static void* block[1000000];
+  const size_t before = count_mappings();
+  for (size_t i = 0; i < 1000000; ++i) {
+    block[i] = malloc(16 + i % 400);
+    REQUIRE(block[i] != nullptr);
+  }
+  EXPECT(count_mappings() < before + 300);
+  for (size_t i = 0; i < 1000000; ++i) {
+    if (i % 5000 != 0) free(block[i]);
+  }
+  malloc_trim(0);
+  EXPECT(count_mappings() < before + 1000);
+  for (size_t i = 0; i < 1000000; i += 5000) free(block[i]);
+}
+
+CASE(many_large_blocks_use_few_mappings) {
+  static void* block[4000];
+  const size_t before = count_mappings();
+  for (void*& one : block) {
+    one = malloc(300 * kKiB);
+    REQUIRE(one != nullptr);
+  }
+  for (size_t i = 0; i < 4000; i += 2) free(block[i]);
+  const size_t during = count_mappings();
+  for (size_t i = 1; i < 4000; i += 2) free(block[i]);
+  contract::say("mappings before %zu, during %zu", before, during);
+  EXPECT(contract::malloc_is_from_libc() || during < before + 1000);
+}
+
+CASE(exhausted_mappings_give_null_or_memory) {
+  constexpr size_t kBlocks = 200;
+  static void* early[kBlocks];
+  for (size_t i = 0; i < kBlocks; ++i) {
+    early[i] = malloc(i * i * 40);
+    REQUIRE(early[i] != nullptr);
+    contract::fill(early[i], i * i * 40, i);
+  }
+  void* huge = malloc(100 * kMiB);
+  REQUIRE(huge != nullptr);
+  memset(huge, 1, 100 * kMiB);
+  {
+    const Exhaustion exhaustion;
+    if (!exhaustion.is_reached()) {
+      contract::say("note: this system has no such limit");
+    }
+    for (size_t size = 1; size < 200 * kMiB; size = size * 2 + 1) {
+      errno = 0;
+      void* block = malloc(size);
+      EXPECT(block != nullptr || errno == ENOMEM);
+      errno = 4711;
+      free(block);
+      EXPECT_EQ(errno, 4711);
+      errno = 0;
+      block = memalign(64 * kKiB, size);
+      EXPECT(block != nullptr || errno == ENOMEM);
+      free(block);
+    }
+    // The middle of a mapping cannot be given back now; the calls work all the same.
+    void* smaller = realloc(huge, 60 * kMiB);
+    if (smaller != nullptr) huge = smaller;
+    void* larger = realloc(huge, 150 * kMiB);
+    if (larger != nullptr) huge = larger;
+    EXPECT(static_cast<char*>(huge)[50 * kMiB] == 1);
+    for (size_t i = 0; i < kBlocks; i += 2) {
+      EXPECT(contract::is_filled(early[i], i * i * 40, i));
+      errno = 4711;
+      free(early[i]);
+      EXPECT_EQ(errno, 4711);
+    }
+    malloc_trim(0);
+  }
+  free(huge);
+  for (size_t i = 1; i < kBlocks; i += 2) {
+    EXPECT(contract::is_filled(early[i], i * i * 40, i));
+    free(early[i]);
+  }
+  for (size_t size = 1; size < 500 * kMiB; size = size * 2 + 1) {
+    char* block = static_cast<char*>(malloc(size));
+    REQUIRE(block != nullptr);
+    block[0] = block[size - 1] = 1;
+    free(block);
+  }
+}
+
+RUN_CASES()
