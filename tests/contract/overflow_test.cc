@@ -19,11 +19,11 @@ constexpr size_t kTooLarge[] = {
 }  // namespace
 
 // Evaluates a call that must fail with ENOMEM.
-#define EXPECT_ENOMEM(call)    \
-  do {                         \
-    errno = 0;                 \
-    EXPECT((call) == nullptr); \
-    EXPECT_EQ(errno, ENOMEM);  \
+#define EXPECT_ENOMEM(call)                              \
+  do {                                                   \
+    errno = 0;                                           \
+    EXPECT(opaque(static_cast<void*>(call)) == nullptr); \
+    EXPECT_EQ(errno, ENOMEM);                            \
   } while (false)
 
 CASE(too_large_sizes_fail_with_enomem) {

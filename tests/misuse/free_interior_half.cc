@@ -1,0 +1,8 @@
+// Half way into a block whose half is a size class as well.
+#include "misuse/misuse.h"
+
+int main() {
+  void* block = malloc(4096);
+  free(misuse::announce(misuse::at(block, 2048)));
+  return 0;
+}

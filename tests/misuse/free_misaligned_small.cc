@@ -1,0 +1,8 @@
+// One byte into a small block.
+#include "misuse/misuse.h"
+
+int main() {
+  void* block = malloc(64);
+  free(misuse::announce(misuse::at(block, 1)));
+  return 0;
+}
