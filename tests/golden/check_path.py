@@ -18,10 +18,15 @@ PADDING = {'endbr64', 'nop', 'nopw', 'nopl'}
 
 
 def disassembly(library, function):
-    """[(address, mnemonic, operands)] of one function."""
+    """[(address, mnemonic, operands)] of one exported function, whatever its other names are."""
+    symbols = subprocess.run(['nm', '-D', '-S', '--defined-only', library], check=True,
+                             stdout=subprocess.PIPE, text=True).stdout
+    start, size = re.search(rf'^([0-9a-f]+) ([0-9a-f]+) . {function}(?:@.*)?$', symbols,
+                            re.M).groups()
     text = subprocess.run(
-        ['objdump', '-d', '--no-show-raw-insn', f'--disassemble={function}', library], check=True,
-        stdout=subprocess.PIPE, text=True).stdout
+        ['objdump', '-d', '--no-show-raw-insn', f'--start-address=0x{start}',
+         f'--stop-address={int(start, 16) + int(size, 16)}', library],
+        check=True, stdout=subprocess.PIPE, text=True).stdout
     return [(int(match.group(1), 16), match.group(2), match.group(3))
             for match in map(LINE.match, text.splitlines()) if match]
 
