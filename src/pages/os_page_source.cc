@@ -1,0 +1,171 @@
+#include "pages/os_page_source.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "platform/compiler.h"
+#include "platform/system.h"
+
+namespace spanmalloc {
+
+namespace {
+
+constexpr size_t kGiB = size_t{1} << 30;
+// The smallest window: the heap then lies above 4 GiB, out of the way of programs at fixed
+// addresses and their break, and arrays over the window cost 2 MiB of address space.
+constexpr size_t kSmallestWindow = 16 * kGiB;
+// The usual window: arrays over it cost 35 MiB of address space.
+constexpr size_t kUsualWindow = 256 * kGiB;
+
+// Places in the window that are tried before a request is refused.
+constexpr size_t kPlaces = 16;
+
+// Half of the window is for the heap for certain: four times the memory of the machine, for pages
+// may be never touched or swapped. Under a limit, the arrays must stay a small part of it.
+size_t default_window_bytes(size_t limit) {
+  const size_t memory = std::min(platform::physical_memory(), size_t{1} << 44);
+  const size_t unlimited = std::max(kUsualWindow, 2 * std::bit_ceil(4 * memory));
+  if (limit >= unlimited / 32) return unlimited;
+  return std::max(kSmallestWindow, std::bit_ceil(32 * limit));
+}
+
+// Under a small limit, address space that is reserved and not used is missing elsewhere.
+size_t default_arena_bytes(size_t limit, size_t window_bytes) {
+  const size_t most = std::min(limit / 16, window_bytes / 4);
+  if (most >= kArenaBytes) return kArenaBytes;
+  return std::max(kChunkBytes, align_down(most, kChunkBytes));
+}
+
+}  // namespace
+
+bool OsPageSource::open(size_t window_bytes) {
+  if (window_.size.value != 0) return true;
+  const size_t limit = platform::address_space_limit();
+  if (window_bytes == 0) window_bytes = default_window_bytes(limit);
+  SPANMALLOC_CHECK(is_power_of_two(window_bytes) && window_bytes >= kChunkBytes,
+                   "address window is not a power of two of chunks");
+  arena_bytes_ = default_arena_bytes(limit, window_bytes);
+
+  // A start that differs from process to process, in the second quarter of the window.
+  const size_t starts = std::max<size_t>(1, window_bytes / 4 / kChunkBytes);
+  const uintptr_t start = window_bytes / 4 + platform::process_random() % starts * kChunkBytes;
+
+  Arena first;
+  for (size_t bytes = arena_bytes_; first.end == 0 && bytes >= kChunkBytes; bytes /= 2) {
+    first = reserve_at(start, align_up(bytes, kChunkBytes));
+  }
+  if (first.end == 0) return false;
+  // The kernel may have its own idea of where memory lies: then the window reaches up to there.
+  window_ = {0, pages_for(std::max(window_bytes, std::bit_ceil(first.end)))};
+  current_ = first;
+  return true;
+}
+
+bool OsPageSource::is_in_window(Arena arena) const {
+  return window_.contains(arena.begin) && window_.contains(arena.end - 1);
+}
+
+// Reserves `bytes` bytes at a multiple of the chunk, if possible at `hint`; empty when refused.
+OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes) const {
+  if constexpr (!platform::kAddressHintsAllowed) hint = 0;
+  uintptr_t begin = platform::reserve(bytes, hint);
+  if (begin == 0) return {};
+  if (!is_aligned(begin, kChunkBytes)) {
+    // Once more with room to cut an aligned piece out of it.
+    if (!platform::unmap(begin, bytes)) return {};
+    const size_t room = bytes + kChunkBytes - platform::page_bytes();
+    const uintptr_t found = platform::reserve(room, hint);
+    if (found == 0) return {};
+    begin = align_up(found, kChunkBytes);
+    const uintptr_t end = begin + bytes;
+    // What cannot be unmapped for want of mappings is address space lost, nothing else.
+    if (begin > found) (void)platform::unmap(found, begin - found);
+    if (found + room > end) (void)platform::unmap(end, found + room - end);
+  }
+  platform::name_range(begin, bytes, "spanmalloc heap");
+  return {begin, begin + bytes};
+}
+
+// Reserves behind the current arena, else somewhere in the window; empty when that fails.
+OsPageSource::Arena OsPageSource::reserve_in_window(size_t bytes) {
+  const size_t window_bytes = window_.size.bytes().value;
+  const size_t step = std::max(window_bytes / kPlaces, kChunkBytes);
+  for (size_t place = 0; place < kPlaces; ++place) {
+    const size_t offset = (current_.end - window_.base + place * step) % window_bytes;
+    const Arena arena = reserve_at(window_.base + offset, bytes);
+    if (arena.end == 0 || is_in_window(arena)) return arena;
+    (void)platform::unmap(arena.begin, arena.bytes());
+    if constexpr (!platform::kAddressHintsAllowed) break;
+  }
+  return {};
+}
+
+// Makes current_ an arena of at least `needed` bytes. False when refused.
+bool OsPageSource::add_arena(size_t needed) {
+  Arena arena;
+  size_t bytes = std::max(arena_bytes_, needed);
+  while (true) {
+    arena = reserve_in_window(bytes);
+    if (arena.end != 0) break;
+    if (bytes == needed) return false;
+    bytes = std::max(needed, align_down(bytes / 2, kChunkBytes));
+  }
+  if (arena.begin == current_.end) {
+    current_.end = arena.end;
+  } else {
+    keep_rest(current_);
+    current_ = arena;
+  }
+  return true;
+}
+
+// The smallest rest that has room; nullptr when none has.
+OsPageSource::Arena* OsPageSource::rest_with(size_t bytes) {
+  Arena* best = nullptr;
+  for (Arena& rest : rests_) {
+    if (rest.bytes() >= bytes && (best == nullptr || rest.bytes() < best->bytes())) best = &rest;
+  }
+  return best;
+}
+
+void OsPageSource::keep_rest(Arena rest) {
+  Arena* smallest = std::min_element(
+      rests_, rests_ + kMaxRests,
+      [](const Arena& a, const Arena& b) { return a.bytes() < b.bytes(); });
+  if (smallest->bytes() < rest.bytes()) std::swap(*smallest, rest);
+  if (rest.bytes() > 0) (void)platform::unmap(rest.begin, rest.bytes());
+}
+
+PageRange OsPageSource::grow(PageCount at_least) {
+  if (at_least.value == 0 || at_least > window_.size) return {};
+  const size_t bytes = align_up(at_least.bytes().value, kChunkBytes);
+  Arena* arena = &current_;
+  if (current_.bytes() < bytes) {
+    arena = rest_with(bytes);
+    if (arena == nullptr) {
+      if (!add_arena(bytes)) return {};
+      arena = &current_;
+    }
+  }
+  if (!platform::prepare(arena->begin, bytes)) return {};
+  const PageNumber first = window_.page(arena->begin);
+  arena->begin += bytes;
+  return {first, pages_for(bytes)};
+}
+
+bool OsPageSource::continues_at(PageNumber end, PageCount count) const {
+  return current_.begin == window_.address(end) &&
+         current_.bytes() >= align_up(count.bytes().value, kChunkBytes);
+}
+
+platform::ReleaseResult OsPageSource::release(PageRange pages) {
+  return platform::release(window_.address(pages.first), pages.count.bytes().value);
+}
+
+void OsPageSource::advise_huge_pages(PageRange pages, platform::HugePages wish) {
+  platform::advise_huge_pages(window_.address(pages.first), pages.count.bytes().value, wish);
+}
+
+}  // namespace spanmalloc

@@ -1,0 +1,64 @@
+#ifndef SPANMALLOC_PAGES_OS_PAGE_SOURCE_H_
+#define SPANMALLOC_PAGES_OS_PAGE_SOURCE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "pages/page_source.h"
+
+namespace spanmalloc {
+
+// Memory of the operating system. Address space is reserved in arenas (Reserved), of which whole
+// chunks become Prepared as the heap grows; nothing is ever unmapped that was handed out. An arena
+// is placed by an address hint right behind the last one, so that the heap is one mapping.
+//
+// grow() and continues_at() are protected by the page heap's lock, open() by the caller; the
+// others use only the window and are thread-safe.
+class OsPageSource final : public PageSource {
+ public:
+  constexpr OsPageSource() = default;
+  OsPageSource(const OsPageSource&) = delete;
+  OsPageSource& operator=(const OsPageSource&) = delete;
+
+  // Chooses the window and reserves the first arena in it. The window begins at address 0, so that
+  // one comparison tells whether an address can be in it, and the heap lies low in the address space,
+  // so that the window is small. `window_bytes` is a power of two and a multiple of the chunk, or 0
+  // for a choice by the machine's memory and the process's limit.
+  // False when address space is refused; may be tried again. Does nothing once open.
+  [[nodiscard]] bool open(size_t window_bytes = 0);
+
+  // REQUIRES: open() succeeded.
+  AddressWindow window() const { return window_; }
+
+  PageRange grow(PageCount at_least) override;
+  bool continues_at(PageNumber end, PageCount count) const override;
+  platform::ReleaseResult release(PageRange pages) override;
+  void advise_huge_pages(PageRange pages, platform::HugePages wish) override;
+
+ private:
+  // Reserved addresses, chunk aligned.
+  struct Arena {
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    size_t bytes() const { return end - begin; }
+  };
+  // Rests of arenas that were too small for a request; used for later ones.
+  static constexpr size_t kMaxRests = 8;
+
+  bool add_arena(size_t needed);
+  Arena reserve_in_window(size_t bytes);
+  Arena reserve_at(uintptr_t hint, size_t bytes) const;
+  bool is_in_window(Arena arena) const;
+  Arena* rest_with(size_t bytes);
+  void keep_rest(Arena rest);
+
+  AddressWindow window_;
+  size_t arena_bytes_ = 0;
+  // What is left of the arena from which the heap grows.
+  Arena current_;
+  Arena rests_[kMaxRests];
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_PAGES_OS_PAGE_SOURCE_H_

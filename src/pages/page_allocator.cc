@@ -1,0 +1,342 @@
+#include "pages/page_allocator.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/bits.h"
+#include "base/check.h"
+
+namespace spanmalloc {
+
+namespace {
+
+// Calls visit(chunk, run) for the part of the pages that lies in each chunk.
+template <typename Visitor>
+void for_each_chunk(PageRange pages, Visitor visit) {
+  size_t chunk = pages.first.chunk().value;
+  size_t first = pages.first.index_in_chunk();
+  for (size_t left = pages.count.value; left > 0; ++chunk) {
+    const size_t here = std::min(left, kPagesPerChunk - first);
+    visit(ChunkNumber{chunk}, RunInChunk{first, here});
+    left -= here;
+    first = 0;
+  }
+}
+
+size_t last_chunk(PageRange pages) {
+  return PageNumber{pages.end().value - 1}.chunk().value;
+}
+
+}  // namespace
+
+bool PageAllocator::reserve(PageCount window) {
+  constexpr size_t kChunksPerRoot = size_t{1} << chunks_shift(0);
+  const size_t chunks = window.value / kPagesPerChunk;
+  // Whole root entries, so that each entry has all of its eight children.
+  const size_t roots = (chunks + kChunksPerRoot - 1) / kChunksPerRoot;
+  size_t entries = 0;
+  for (size_t level = 0; level < kLevels; ++level) {
+    level_begin_[level] = entries;
+    entries += roots << (level * kFanOutShift);
+  }
+  if (!summaries_.is_reserved() && !summaries_.reserve(entries)) return false;
+  if (!chunks_.is_reserved() && !chunks_.reserve(chunks)) return false;
+  if (!index_.is_reserved() && !index_.reserve(chunks)) return false;
+  window_chunks_ = chunks;
+  return true;
+}
+
+bool PageAllocator::grow(PageRange pages) {
+  const size_t begin = pages.first.chunk().value;
+  const size_t end = begin + pages.count.value / kPagesPerChunk;
+  SPANMALLOC_CHECK(pages.first.index_in_chunk() == 0 && pages.count.value % kPagesPerChunk == 0 &&
+                       begin < end && end <= window_chunks_,
+                   "heap grown by something else than chunks of the window");
+  for (size_t level = 0; level < kLevels; ++level) {
+    const size_t offset = level_begin_[level];
+    const size_t last = (end - 1) >> chunks_shift(level);
+    // A parent is computed from all of its children, which may be read but need not be writable.
+    if (!summaries_.make_writable(offset + (begin >> chunks_shift(level)), offset + last + 1)) {
+      return false;
+    }
+  }
+  if (!chunks_.make_writable(begin, end) || !index_.make_writable(begin, end) ||
+      !mapped_.reserve_one()) {
+    return false;
+  }
+  mapped_.add(pages);
+  for (size_t chunk = begin; chunk < end; ++chunk) chunks_[chunk].released.set(0, kPagesPerChunk);
+  end_chunk_ = std::max(end_chunk_, end);
+  index_.add_chunks(begin, end);
+  update_summaries(begin, end - 1);
+  lower_search_address(pages.first);
+  return true;
+}
+
+size_t PageAllocator::coarsest_level(size_t chunk) {
+  if (chunk == 0) return 0;
+  const size_t levels_up = static_cast<size_t>(std::countr_zero(chunk)) / kFanOutShift;
+  return kLeaf - std::min(levels_up, kLeaf);
+}
+
+PageNumber PageAllocator::place(Run run, PageCount count, PageCount alignment) {
+  const size_t first = align_up(run.first, alignment.value);
+  return first + count.value <= run.first + run.count ? PageNumber{first} : kNoPage;
+}
+
+PageNumber PageAllocator::find_in_chunk(size_t chunk, PageCount count, PageCount alignment) const {
+  const PageBitmap& bits = chunks_[chunk].in_use;
+  const size_t base = chunk * kPagesPerChunk;
+  size_t from = 0;
+  while ((from = bits.find_clear_run(count.value, from)) != PageBitmap::kNone) {
+    const size_t end = alignment.value == 1 ? from + count.value : bits.find_set(from);
+    const PageNumber found = place({base + from, end - from}, count, alignment);
+    if (found != kNoPage) return found;
+    if (end == kPagesPerChunk) break;
+    from = end;
+  }
+  return kNoPage;
+}
+
+PageAllocator::Search PageAllocator::find(PageCount count, PageCount alignment) const {
+  Search search;
+  Run run{0, 0};  // the free pages directly below the entry that is looked at
+  size_t chunk = search_.chunk().value;
+  while (chunk < end_chunk_) {
+    size_t level = coarsest_level(chunk);
+    PageSummary summary = entry(level, chunk >> chunks_shift(level));
+    while (level < kLeaf && summary.max() >= count.value &&
+           summary.max() < pages_of_entry(level)) {
+      ++level;
+      summary = entry(level, chunk >> chunks_shift(level));
+    }
+    const size_t first = chunk * kPagesPerChunk;
+    const size_t pages = pages_of_entry(level);
+    chunk += size_t{1} << chunks_shift(level);
+    if (summary.nothing_free()) {
+      run.count = 0;
+      continue;
+    }
+    if (search.first_free == kNoPage) {
+      const size_t inside = level == kLeaf ? chunks_[chunk - 1].in_use.find_clear(0) : 0;
+      search.first_free = {first + inside};
+    }
+    if (run.count == 0) run.first = first;
+    run.count += summary.start();
+    search.found = place(run, count, alignment);
+    if (search.found != kNoPage) return search;
+    if (summary.start() == pages) continue;
+    if (level == kLeaf && summary.max() >= count.value) {
+      search.found = find_in_chunk(chunk - 1, count, alignment);
+      if (search.found != kNoPage) return search;
+    }
+    run = {first + pages - summary.end(), summary.end()};
+    search.found = place(run, count, alignment);
+    if (search.found != kNoPage) return search;
+  }
+  return search;
+}
+
+// The common case: the chunk of the search address has a run that is long enough. Nothing below it
+// is free, so its first such run is the first of all.
+PageAllocator::Search PageAllocator::find_at_search_address(PageCount count) const {
+  const size_t chunk = search_.chunk().value;
+  const size_t from = search_.index_in_chunk();
+  if (leaf(chunk).max() < count.value) return {};
+  const PageBitmap& bits = chunks_[chunk].in_use;
+  const PageNumber base = first_page({chunk});
+  const size_t found = bits.find_clear_run(count.value, from);
+  return {base + PageCount{found}, base + PageCount{bits.find_clear(from)}};
+}
+
+PageAllocation PageAllocator::allocate(PageCount count, PageCount alignment) {
+  if (search_ == kNoPage) return {};
+  Search search;
+  if (alignment.value == 1) search = find_at_search_address(count);
+  if (search.found == kNoPage) search = find(count, alignment);
+  if (search.first_free == kNoPage) {
+    search_ = kNoPage;
+    return {};
+  }
+  raise_search_address(search.first_free);
+  if (search.found == kNoPage) return {};
+  const PageRange pages{search.found, count};
+  return {pages, mark_in_use(pages)};
+}
+
+bool PageAllocator::is_free(PageRange pages) const {
+  if (pages.end().chunk().value > window_chunks_ || pages.end() < pages.first) return false;
+  bool free = pages.count.value > 0;
+  for_each_chunk(pages, [this, &free](ChunkNumber chunk, RunInChunk run) {
+    // The summary of a chunk that is not mapped has no run of any length.
+    free = free && chunk.value < end_chunk_ && leaf(chunk.value).max() >= run.count &&
+           chunks_[chunk.value].in_use.all_clear(run.first, run.count);
+  });
+  return free;
+}
+
+PageAllocation PageAllocator::allocate_at(PageRange pages) {
+  if (!is_free(pages)) return {};
+  return {pages, mark_in_use(pages)};
+}
+
+PageCount PageAllocator::mark_in_use(PageRange pages) {
+  PageCount released;
+  for_each_chunk(pages, [this, &released](ChunkNumber chunk, RunInChunk run) {
+    released.value += chunks_[chunk.value].allocate(run);
+    index_.allocated(chunk, run.count);
+  });
+  update_summaries(pages.first.chunk().value, last_chunk(pages));
+  return released;
+}
+
+void PageAllocator::mark_free(PageRange pages, Backing backing) {
+  for_each_chunk(pages, [this, backing](ChunkNumber chunk, RunInChunk run) {
+    ChunkBits& bits = chunks_[chunk.value];
+    bits.free(run);
+    if (backing == Backing::kReleased) bits.released.set(run.first, run.count);
+  });
+  update_summaries(pages.first.chunk().value, last_chunk(pages));
+  lower_search_address(pages.first);
+}
+
+void PageAllocator::free(PageRange pages) {
+  mark_free(pages, Backing::kRetained);
+  for_each_chunk(pages, [this](ChunkNumber chunk, RunInChunk run) {
+    index_.freed(chunk, run.first, run.count);
+  });
+}
+
+void PageAllocator::free_released(PageRange pages) {
+  mark_free(pages, Backing::kReleased);
+  for_each_chunk(pages, [this](ChunkNumber chunk, RunInChunk run) {
+    index_.freed_released(chunk, run.count);
+  });
+}
+
+PageCache PageAllocator::allocate_to_cache() {
+  if (search_ == kNoPage) return {};
+  Search search = find_at_search_address({1});
+  if (search.found == kNoPage) search = find({1}, {1});
+  if (search.found == kNoPage) {
+    search_ = kNoPage;
+    return {};
+  }
+  const ChunkNumber chunk = search.found.chunk();
+  const size_t first = align_down(search.found.index_in_chunk(), PageCache::kPages);
+  ChunkBits& bits = chunks_[chunk.value];
+  const uint64_t free = ~bits.in_use.word(first);
+  const uint64_t released = bits.released.word(first) & free;
+  bits.in_use.set_in_word(first, free);
+  bits.released.clear_in_word(first, free);
+  index_.allocated(chunk, static_cast<size_t>(std::popcount(free)));
+  update_summaries(chunk.value, chunk.value);
+  // Nothing of the block is free any more. Its last page is the highest that is surely mapped.
+  const PageNumber base = first_page(chunk) + PageCount{first};
+  raise_search_address(base + PageCount{PageCache::kPages - 1});
+  return {base, free, released};
+}
+
+void PageAllocator::flush(PageCache& cache) {
+  if (cache.empty()) return;
+  const ChunkNumber chunk = cache.base().chunk();
+  const size_t first = cache.base().index_in_chunk();
+  ChunkBits& bits = chunks_[chunk.value];
+  bits.in_use.clear_in_word(first, cache.free());
+  bits.released.set_in_word(first, cache.released());
+  const size_t count = static_cast<size_t>(std::popcount(cache.free()));
+  if (cache.released() == cache.free()) {
+    index_.freed_released(chunk, count);
+  } else {
+    index_.freed(chunk, first + static_cast<size_t>(std::bit_width(cache.free())) - count, count);
+  }
+  update_summaries(chunk.value, chunk.value);
+  lower_search_address(cache.base());
+  cache = PageCache();
+}
+
+PageCount PageAllocator::take_out(PageRange pages) {
+  const ChunkNumber chunk = pages.first.chunk();
+  const PageCount released{
+      chunks_[chunk.value].allocate({pages.first.index_in_chunk(), pages.count.value})};
+  update_summaries(chunk.value, chunk.value);
+  return released;
+}
+
+void PageAllocator::put_back_retained(PageRange pages) { mark_free(pages, Backing::kRetained); }
+
+void PageAllocator::put_back_released(PageRange pages) { mark_free(pages, Backing::kReleased); }
+
+void PageAllocator::lower_search_address(PageNumber page) {
+  if (page < search_) search_ = page;
+}
+
+void PageAllocator::raise_search_address(PageNumber first_free) {
+  if (first_free <= search_) return;
+  // The estimate may be the start of an entry of which the first part is a hole.
+  search_ = mapped_.first_at_or_above(first_free);
+}
+
+void PageAllocator::update_summaries(size_t first_chunk, size_t last_chunk) {
+  bool changed = false;
+  for (size_t chunk = first_chunk; chunk <= last_chunk; ++chunk) {
+    const PageSummary summary = chunks_[chunk].in_use.summarize();
+    PageSummary& old = entry(kLeaf, chunk);
+    changed |= summary != old;
+    old = summary;
+  }
+  size_t first = first_chunk;
+  size_t last = last_chunk;
+  for (size_t level = kLeaf; level > 0 && changed; --level) {
+    first >>= kFanOutShift;
+    last >>= kFanOutShift;
+    changed = false;
+    for (size_t index = first; index <= last; ++index) {
+      const PageSummary summary = merge_summaries(&entry(level, index << kFanOutShift), kFanOut,
+                                                  pages_of_entry(level));
+      PageSummary& old = entry(level - 1, index);
+      changed |= summary != old;
+      old = summary;
+    }
+  }
+}
+
+PageAllocator::Totals PageAllocator::check_invariants() const {
+  mapped_.check_invariants();
+  Totals totals{};
+  for (size_t i = 0; i < mapped_.size(); ++i) {
+    for_each_chunk(mapped_[i], [this, &totals](ChunkNumber chunk, RunInChunk) {
+      const ChunkBits& bits = chunks_[chunk.value];
+      for (size_t index = 0; index < kPagesPerChunk; index += 64) {
+        SPANMALLOC_CHECK((bits.in_use.word(index) & bits.released.word(index)) == 0,
+                         "a page is in use and released");
+      }
+      const size_t in_use = bits.in_use.count_set(0, kPagesPerChunk);
+      const size_t released = bits.released.count_set(0, kPagesPerChunk);
+      totals.in_use.value += in_use;
+      totals.released.value += released;
+      totals.retained.value += kPagesPerChunk - in_use - released;
+      SPANMALLOC_CHECK(leaf(chunk.value) == bits.in_use.summarize(), "stale summary of a chunk");
+      SPANMALLOC_CHECK(search_ == kNoPage || search_.chunk() <= chunk || in_use == kPagesPerChunk,
+                       "a page below the search address is free");
+      SPANMALLOC_CHECK(search_ != kNoPage || in_use == kPagesPerChunk,
+                       "no search address, but a page is free");
+      for (size_t level = kLeaf; level > 0; --level) {
+        const size_t parent = chunk.value >> chunks_shift(level - 1);
+        SPANMALLOC_CHECK(
+            entry(level - 1, parent) == merge_summaries(&entry(level, parent << kFanOutShift),
+                                                        kFanOut, pages_of_entry(level)),
+            "stale summary of the tree");
+      }
+    });
+  }
+  if (search_ != kNoPage) {
+    SPANMALLOC_CHECK(mapped_.contains(search_), "the search address points into a hole");
+    const PageBitmap& bits = chunks_[search_.chunk().value].in_use;
+    SPANMALLOC_CHECK(bits.find_clear(0) >= search_.index_in_chunk(),
+                     "a page below the search address is free");
+  }
+  return totals;
+}
+
+}  // namespace spanmalloc

@@ -1,0 +1,123 @@
+#include "pages/page_bitmap.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+
+namespace spanmalloc {
+
+namespace {
+
+size_t trailing_zeros(uint64_t word) { return static_cast<size_t>(std::countr_zero(word)); }
+size_t leading_zeros(uint64_t word) { return static_cast<size_t>(std::countl_zero(word)); }
+size_t ones(uint64_t word) { return static_cast<size_t>(std::popcount(word)); }
+
+// Calls visit(word index, mask) for each word that the bits [first, first + count) touch.
+template <typename Visitor>
+void for_each_word(size_t first, size_t count, Visitor visit) {
+  size_t bit = first % 64;
+  for (size_t word = first / 64; count > 0; ++word) {
+    const size_t here = std::min(count, 64 - bit);
+    visit(word, low_bits(here) << bit);
+    count -= here;
+    bit = 0;
+  }
+}
+
+}  // namespace
+
+void PageBitmap::set(size_t first, size_t count) {
+  for_each_word(first, count, [this](size_t word, uint64_t mask) { words_[word] |= mask; });
+}
+
+void PageBitmap::clear(size_t first, size_t count) {
+  for_each_word(first, count, [this](size_t word, uint64_t mask) { words_[word] &= ~mask; });
+}
+
+size_t PageBitmap::count_set(size_t first, size_t count) const {
+  size_t total = 0;
+  for_each_word(first, count, [this, &total](size_t word, uint64_t mask) {
+    total += ones(words_[word] & mask);
+  });
+  return total;
+}
+
+size_t PageBitmap::find_clear_run(size_t count, size_t from) const {
+  size_t run = 0;                            // clear bits directly below the word
+  uint64_t hidden = low_bits(from % 64);     // bits of the first word that are below `from`
+  for (size_t i = from / 64; i < kWords; ++i) {
+    const uint64_t word = words_[i] | hidden;
+    hidden = 0;
+    if (run + trailing_zeros(word) >= count) return i * 64 - run;
+    if (word == 0) {
+      run += 64;
+      continue;
+    }
+    if (count < 64) {
+      const size_t bit = find_run_of_ones(~word, count);
+      if (bit < 64) return i * 64 + bit;
+    }
+    run = leading_zeros(word);
+  }
+  return kNone;
+}
+
+size_t PageBitmap::find_set(size_t from) const {
+  uint64_t hidden = low_bits(from % 64);
+  for (size_t i = from / 64; i < kWords; ++i) {
+    const uint64_t word = words_[i] & ~hidden;
+    if (word != 0) return i * 64 + trailing_zeros(word);
+    hidden = 0;
+  }
+  return kNone;
+}
+
+size_t PageBitmap::find_clear(size_t from) const {
+  uint64_t hidden = low_bits(from % 64);
+  for (size_t i = from / 64; i < kWords; ++i) {
+    const uint64_t word = ~words_[i] & ~hidden;
+    if (word != 0) return i * 64 + trailing_zeros(word);
+    hidden = 0;
+  }
+  return kNone;
+}
+
+size_t PageBitmap::clear_run_below(size_t index) const {
+  size_t i = index / 64;
+  if (index % 64 != 0) {
+    const size_t above = 64 - index % 64;
+    const uint64_t below = words_[i] << above;
+    if (below != 0) return leading_zeros(below);
+  }
+  for (; i > 0; --i) {
+    if (words_[i - 1] != 0) return index - i * 64 + leading_zeros(words_[i - 1]);
+  }
+  return index;
+}
+
+PageSummary PageBitmap::summarize() const {
+  // First the runs that touch a border of a word, which alone can be longer than 62.
+  size_t start = kNone;
+  size_t max = 0;
+  size_t run = 0;
+  for (const uint64_t word : words_) {
+    if (word == 0) {
+      run += 64;
+      continue;
+    }
+    run += trailing_zeros(word);
+    if (start == kNone) start = run;
+    max = std::max(max, run);
+    run = leading_zeros(word);
+  }
+  if (start == kNone) return PageSummary::all_free(kBits);
+  max = std::max(max, run);
+  // Then the runs inside words, as far as they are longer than what is known.
+  for (size_t i = 0; i < kWords && max < 62; ++i) {
+    uint64_t longer = shorten_runs(~words_[i], max);
+    for (; longer != 0; longer &= longer >> 1) ++max;
+  }
+  return {start, max, run};
+}
+
+}  // namespace spanmalloc

@@ -1,0 +1,170 @@
+// The page heap: all pages of the process, under one lock.
+//
+// A mapped page is in use, or free and retained (backed by memory), or free and released (not
+// backed, reads as zero). Always: in_use + free_retained + released == mapped. New memory from the
+// source is released memory.
+//
+//   allocate   page cache (small requests) -> first fit in the page allocator -> page source
+//   free       page allocator; the pages are retained until the scavenger comes
+//   scavenge   the scavenge index names a chunk; pages of it are taken out as if allocated, the
+//              lock is dropped, the source releases them, and they are put back as released
+#ifndef SPANMALLOC_PAGES_PAGE_HEAP_H_
+#define SPANMALLOC_PAGES_PAGE_HEAP_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/metadata_arena.h"
+#include "base/mutex.h"
+#include "base/units.h"
+#include "pages/page_allocator.h"
+#include "pages/page_cache.h"
+#include "pages/page_source.h"
+#include "pages/scavenge_index.h"
+
+namespace spanmalloc {
+
+// Whether a request may get memory from the page source.
+enum class Growth { kForbidden, kAllowed };
+
+struct PageHeapStats {
+  PageCount mapped;
+  PageCount in_use;
+  PageCount free_retained;
+  PageCount released;
+  uint64_t grow_calls = 0;          // ranges got from the source
+  uint64_t grow_refusals = 0;       // requests for growth that failed
+  uint64_t scavenged_pages = 0;     // retained pages given back, ever
+  uint64_t scavenge_calls = 0;      // release calls to the source
+  uint64_t scavenge_refusals = 0;   // release calls that the source refused
+};
+
+class PageHeap {
+ public:
+  constexpr PageHeap(PageSource& source, MetadataArena& arena) : source_(source), pages_(arena) {}
+  PageHeap(const PageHeap&) = delete;
+  PageHeap& operator=(const PageHeap&) = delete;
+
+  // Reserves the metadata for the window. False when address space is refused; may be tried again.
+  // Until it succeeded every allocation fails. Does nothing once open.
+  [[nodiscard]] bool open(AddressWindow window) SPANMALLOC_EXCLUDES(mutex_);
+
+  // `count` pages whose address is a multiple of `alignment` pages (a power of two; 1 for any).
+  // Not ok() when there are none and the heap must not or cannot grow.
+  PageAllocation allocate(PageCount count, PageCount alignment, Growth growth)
+      SPANMALLOC_EXCLUDES(mutex_);
+
+  // Exactly these pages if they are free, or if the part of them that is mapped is free and the
+  // heap may grow by the rest right there. Not ok() otherwise. For growing a block in place.
+  PageAllocation allocate_at(PageRange wanted, Growth growth) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Gives pages back; they count as retained. Any part of what was allocated may be freed alone.
+  // REQUIRES: all of them are in use.
+  void free(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Gives back pages that read as zero and that the system does not back; they count as released.
+  void free_released(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Gives free, retained pages back to the system, huge pages that are free as a whole first, then
+  // the highest ones, until `at_least` bytes are done or nothing is left that the mode allows.
+  // Returns the bytes given back. The lock is not held during the system calls. Does nothing when
+  // kMaxReleases other threads are at it.
+  Bytes scavenge(Bytes at_least, ScavengeMode mode) SPANMALLOC_EXCLUDES(mutex_);
+
+  // One tick of the scavenger's clock: what was freed until now becomes visible to background
+  // scavenging, and the peaks of pages in use roll over.
+  void start_epoch() SPANMALLOC_EXCLUDES(mutex_);
+
+  // A consistent set of figures.
+  PageHeapStats stats() const SPANMALLOC_EXCLUDES(mutex_);
+
+  // Approximate while other threads work; no lock.
+  size_t in_use_bytes() const { return bytes_of(in_use_); }
+  // The most bytes in use at once since the last call.
+  size_t take_peak_in_use_bytes() SPANMALLOC_EXCLUDES(mutex_);
+
+  size_t free_retained_bytes() const { return bytes_of(free_retained_); }
+  size_t released_bytes() const { return bytes_of(released_); }
+  size_t retained_bytes() const { return in_use_bytes() + free_retained_bytes(); }
+
+  // The window that open() was given. REQUIRES: open() succeeded.
+  AddressWindow window() const { return window_; }
+
+  Mutex& mutex() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS { return mutex_; }
+
+  // For the child of a fork, after mutex().reset_in_child(): takes back the pages that threads
+  // which are no longer there were releasing.
+  void recover_in_child() SPANMALLOC_EXCLUDES(mutex_);
+
+  // Verifies all structures; takes time in proportion to the heap.
+  void check_invariants() const SPANMALLOC_EXCLUDES(mutex_);
+
+ private:
+  // A thread that scavenges, and the pages it is releasing without holding the lock: in the bitmaps
+  // they are in use, in the counts still what they were. Written under the lock.
+  struct Release {
+    const void* thread = nullptr;  // nullptr: the slot is free
+    PageRange pages{};
+    PageCount already_released{};
+  };
+  static constexpr size_t kMaxReleases = 4;
+
+  static size_t bytes_of(const std::atomic<size_t>& pages) {
+    return pages.load(std::memory_order_relaxed) << kPageShift;
+  }
+  static PageCount count_of(const std::atomic<size_t>& pages) {
+    return {pages.load(std::memory_order_relaxed)};
+  }
+  // Counts are written under the lock alone, so no read-modify-write is needed.
+  static void add(std::atomic<size_t>& pages, PageCount count) {
+    pages.store(pages.load(std::memory_order_relaxed) + count.value, std::memory_order_relaxed);
+  }
+  static void subtract(std::atomic<size_t>& pages, PageCount count) {
+    pages.store(pages.load(std::memory_order_relaxed) - count.value, std::memory_order_relaxed);
+  }
+
+  PageAllocation take(PageCount count, PageCount alignment) SPANMALLOC_REQUIRES(mutex_);
+  void count_allocation(const PageAllocation& allocation) SPANMALLOC_REQUIRES(mutex_);
+  bool grow(PageCount needed) SPANMALLOC_REQUIRES(mutex_);
+  bool grow_at(PageNumber end, PageCount needed) SPANMALLOC_REQUIRES(mutex_);
+  bool add_from_source(PageCount wanted) SPANMALLOC_REQUIRES(mutex_);
+  PageCount growth_step(PageCount needed) const SPANMALLOC_REQUIRES(mutex_);
+  void advise_new_memory(PageRange pages) SPANMALLOC_REQUIRES(mutex_);
+
+  Release* free_release_slot() SPANMALLOC_REQUIRES(mutex_);
+  PageCount scavenge_unit(Release& release, PageCount goal, ScavengeMode mode, ScavengeUnit unit)
+      SPANMALLOC_EXCLUDES(mutex_);
+  bool begin_release(Release& release, ChunkNumber chunk, ScavengeUnit unit, PageCount max)
+      SPANMALLOC_REQUIRES(mutex_);
+  PageCount finish_release(Release& release, platform::ReleaseResult result)
+      SPANMALLOC_REQUIRES(mutex_);
+  void take_back(Release& release) SPANMALLOC_REQUIRES(mutex_);
+
+  PageSource& source_;
+  mutable Mutex mutex_{LockRank::kPageHeap};
+  AddressWindow window_;
+  bool open_ SPANMALLOC_GUARDED_BY(mutex_) = false;
+  PageAllocator pages_;  // guarded by mutex_, but for find() of its scavenge index
+  PageCache cache_ SPANMALLOC_GUARDED_BY(mutex_);
+  Release releases_[kMaxReleases] SPANMALLOC_GUARDED_BY(mutex_);
+  // Memory of the source for which there was no metadata yet; added before anything else.
+  PageRange not_added_ SPANMALLOC_GUARDED_BY(mutex_){};
+
+  // Written under mutex_, read by anyone.
+  std::atomic<size_t> in_use_{0};
+  // The most pages in use since take_peak_in_use_bytes() was called.
+  size_t peak_in_use_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  std::atomic<size_t> free_retained_{0};
+  std::atomic<size_t> released_{0};
+
+  uint64_t grow_calls_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  uint64_t grow_refusals_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  uint64_t scavenged_pages_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  uint64_t scavenge_calls_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  uint64_t scavenge_refusals_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_PAGES_PAGE_HEAP_H_

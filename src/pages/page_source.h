@@ -1,0 +1,51 @@
+// Where the page heap gets memory from: the seam between the arithmetic on pages and the operating
+// system. Tests put a fake behind it and let the page heap work on addresses that do not exist.
+#ifndef SPANMALLOC_PAGES_PAGE_SOURCE_H_
+#define SPANMALLOC_PAGES_PAGE_SOURCE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/units.h"
+#include "platform/virtual_memory.h"
+
+namespace spanmalloc {
+
+// The one range of addresses in which all heap memory lies. Its base is a multiple of kChunkBytes;
+// an alignment of pages above the base's own alignment cannot be had.
+struct AddressWindow {
+  uintptr_t base = 0;
+  PageCount size;
+
+  constexpr uintptr_t address(PageNumber page) const { return base + (page.value << kPageShift); }
+  // REQUIRES: contains(address).
+  constexpr PageNumber page(uintptr_t address) const { return {(address - base) >> kPageShift}; }
+  // True for addresses of the window; any value may be asked.
+  constexpr bool contains(uintptr_t address) const { return address - base < size.bytes().value; }
+};
+
+class PageSource {
+ public:
+  // Prepared memory that reads as zero: whole chunks, aligned to a chunk, at least `at_least`
+  // pages; count 0 when refused. Continues the last range where it can, so that neighbours merge.
+  // Called under the page heap's lock.
+  virtual PageRange grow(PageCount at_least) = 0;
+
+  // True when grow(count) would start at `end` as far as the source knows.
+  // Called under the page heap's lock.
+  virtual bool continues_at(PageNumber end, PageCount count) const = 0;
+
+  // Gives the memory of the pages back; they read as zero afterwards unless refused. Thread-safe.
+  virtual platform::ReleaseResult release(PageRange pages) = 0;
+
+  // Passes a wish on to the kernel. Thread-safe.
+  virtual void advise_huge_pages(PageRange pages, platform::HugePages wish) = 0;
+
+ protected:
+  constexpr PageSource() = default;
+  ~PageSource() = default;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_PAGES_PAGE_SOURCE_H_

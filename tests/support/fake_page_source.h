@@ -1,0 +1,127 @@
+// A page source without an operating system: it hands out ranges of a window of its own, records
+// what is released, and fails on demand. Nothing touches the memory, so the window may have any
+// size and the ranges may lie terabytes apart; with Backing::kReal the window is real memory.
+#ifndef SPANMALLOC_TESTS_SUPPORT_FAKE_PAGE_SOURCE_H_
+#define SPANMALLOC_TESTS_SUPPORT_FAKE_PAGE_SOURCE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "base/bits.h"
+#include "base/units.h"
+#include "pages/page_source.h"
+#include "platform/virtual_memory.h"
+
+namespace spanmalloc::testing {
+
+inline constexpr size_t kGiB = size_t{1} << 30;
+inline constexpr size_t kTiB = size_t{1} << 40;
+
+class FakePageSource final : public PageSource {
+ public:
+  enum class Backing { kNone, kReal };
+
+  // With kReal, `window_bytes` of address space are mapped (and unmapped at the end).
+  explicit FakePageSource(size_t window_bytes, Backing backing = Backing::kNone)
+      : backing_(backing) {
+    uintptr_t base = 4 * kTiB;
+    if (backing == Backing::kReal) {
+      mapping_ = platform::map(window_bytes + kChunkBytes, 0);
+      mapping_bytes_ = window_bytes + kChunkBytes;
+      base = align_up(mapping_, kChunkBytes);
+    }
+    window_ = {base, pages_for(window_bytes)};
+  }
+  ~FakePageSource() {
+    if (mapping_ != 0) (void)platform::unmap(mapping_, mapping_bytes_);
+  }
+
+  AddressWindow window() const { return window_; }
+
+  // The next range starts at this chunk instead of behind the last one.
+  void jump_to(ChunkNumber chunk) { next_ = first_page(chunk); }
+  // Refuses every range that would make the sum larger.
+  void limit_to(PageCount pages) { limit_ = pages; }
+  // Refuses the `count`-th grow() from now on (1: the next), and all after it until told otherwise
+  // when `for_good`.
+  void fail_grow(size_t nth, bool for_good = false) {
+    grow_countdown_ = nth;
+    grow_fails_for_good_ = for_good;
+  }
+  void fail_no_grow() { grow_countdown_ = 0; }
+  // From now on release() refuses (or no longer).
+  void refuse_release(bool refuse) { refuse_release_ = refuse; }
+  // Whether grow() continues the last range as far as continues_at() knows.
+  void hide_continuation(bool hide) { hide_continuation_ = hide; }
+
+  PageRange grow(PageCount at_least) override {
+    ++grow_calls_;
+    const PageCount count{align_up(at_least.value, kPagesPerChunk)};
+    if (grow_countdown_ > 0) {
+      if (grow_countdown_ > 1) {
+        --grow_countdown_;
+      } else {
+        if (!grow_fails_for_good_) grow_countdown_ = 0;
+        return {};
+      }
+    }
+    if (next_.value + count.value > window_.size.value || handed_out_ + count > limit_) return {};
+    const PageRange range{next_, count};
+    next_ = range.end();
+    handed_out_ += count;
+    ranges_.push_back(range);
+    return range;
+  }
+
+  bool continues_at(PageNumber end, PageCount) const override {
+    return !hide_continuation_ && end == next_;
+  }
+
+  platform::ReleaseResult release(PageRange pages) override {
+    if (refuse_release_) return platform::ReleaseResult::kRefused;
+    if (backing_ == Backing::kReal) {
+      return platform::release(window_.address(pages.first), pages.count.bytes().value);
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    releases_.push_back(pages);
+    return platform::ReleaseResult::kReleasedReadsZero;
+  }
+
+  void advise_huge_pages(PageRange pages, platform::HugePages wish) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (wish == platform::HugePages::kAsk) huge_.push_back(pages);
+  }
+
+  size_t grow_calls() const { return grow_calls_; }
+  PageCount handed_out() const { return handed_out_; }
+  const std::vector<PageRange>& ranges() const { return ranges_; }
+  const std::vector<PageRange>& releases() const { return releases_; }
+  const std::vector<PageRange>& huge_page_wishes() const { return huge_; }
+  void forget_releases() { releases_.clear(); }
+
+ private:
+  const Backing backing_;
+  uintptr_t mapping_ = 0;
+  size_t mapping_bytes_ = 0;
+  AddressWindow window_;
+  PageNumber next_{0};
+  PageCount limit_{SIZE_MAX};
+  PageCount handed_out_{0};
+  size_t grow_calls_ = 0;
+  size_t grow_countdown_ = 0;
+  bool grow_fails_for_good_ = false;
+  bool hide_continuation_ = false;
+  std::atomic<bool> refuse_release_{false};
+  std::vector<PageRange> ranges_;
+
+  std::mutex mutex_;
+  std::vector<PageRange> releases_;
+  std::vector<PageRange> huge_;
+};
+
+}  // namespace spanmalloc::testing
+
+#endif  // SPANMALLOC_TESTS_SUPPORT_FAKE_PAGE_SOURCE_H_
