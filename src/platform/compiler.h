@@ -1,0 +1,69 @@
+// What differs between compilers and instruments, and nothing else: every compiler `#if` of the
+// project stands here.
+#ifndef SPANMALLOC_PLATFORM_COMPILER_H_
+#define SPANMALLOC_PLATFORM_COMPILER_H_
+
+#include <cstddef>
+
+#define SPANMALLOC_ALWAYS_INLINE inline __attribute__((always_inline))
+#define SPANMALLOC_NOINLINE __attribute__((noinline))
+#define SPANMALLOC_COLD __attribute__((noinline, cold))
+#define SPANMALLOC_EXPORT __attribute__((visibility("default")))
+#define SPANMALLOC_INITIAL_EXEC_TLS __attribute__((tls_model("initial-exec")))
+#define SPANMALLOC_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define SPANMALLOC_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+// Clang proves these with -Wthread-safety; gcc ignores them.
+#if defined(__clang__)
+#define SPANMALLOC_THREAD_ANNOTATION(x) __attribute__((x))
+#else
+#define SPANMALLOC_THREAD_ANNOTATION(x)
+#endif
+#define SPANMALLOC_CAPABILITY(x) SPANMALLOC_THREAD_ANNOTATION(capability(x))
+#define SPANMALLOC_SCOPED_CAPABILITY SPANMALLOC_THREAD_ANNOTATION(scoped_lockable)
+#define SPANMALLOC_GUARDED_BY(x) SPANMALLOC_THREAD_ANNOTATION(guarded_by(x))
+#define SPANMALLOC_REQUIRES(...) SPANMALLOC_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
+#define SPANMALLOC_EXCLUDES(...) SPANMALLOC_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
+#define SPANMALLOC_ACQUIRE(...) SPANMALLOC_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define SPANMALLOC_RELEASE(...) SPANMALLOC_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define SPANMALLOC_TRY_ACQUIRE(...) \
+  SPANMALLOC_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
+#define SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS \
+  SPANMALLOC_THREAD_ANNOTATION(no_thread_safety_analysis)
+
+namespace spanmalloc::platform {
+
+#if defined(NDEBUG)
+inline constexpr bool kDebugChecks = false;
+#else
+inline constexpr bool kDebugChecks = true;
+#endif
+
+// The thread sanitizer accepts program memory only in the address ranges that the kernel chooses
+// by itself, so address hints are left out under it.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kAddressHintsAllowed = false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool kAddressHintsAllowed = false;
+#else
+inline constexpr bool kAddressHintsAllowed = true;
+#endif
+#else
+inline constexpr bool kAddressHintsAllowed = true;
+#endif
+
+inline constexpr size_t kCacheLineBytes = 64;
+
+// Tells the processor that this is a spin loop.
+inline void spin_pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+}  // namespace spanmalloc::platform
+
+#endif  // SPANMALLOC_PLATFORM_COMPILER_H_

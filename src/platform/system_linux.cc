@@ -1,0 +1,92 @@
+#include "platform/system.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "platform/errno_guard.h"
+
+namespace spanmalloc::platform {
+
+namespace {
+
+uint64_t read_clock(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every output bit depends on every input
+// bit, so that the kernel's random bytes, which also seed the stack protector, do not show.
+uint64_t mix(uint64_t value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+uint64_t monotonic_ns() {
+  ErrnoGuard errno_guard;
+  return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t thread_cpu_ns() {
+  ErrnoGuard errno_guard;
+  return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+unsigned usable_processors() {
+  ErrnoGuard errno_guard;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  const int count = CPU_COUNT(&set);
+  return count > 0 ? static_cast<unsigned>(count) : 1;
+}
+
+void sleep_ns(uint64_t nanoseconds) {
+  ErrnoGuard errno_guard;
+  const timespec time{static_cast<time_t>(nanoseconds / 1'000'000'000),
+                      static_cast<long>(nanoseconds % 1'000'000'000)};
+  // The raw call: the library's own is a point where a thread may be cancelled.
+  syscall(SYS_nanosleep, &time, nullptr);
+}
+
+uint64_t process_random() {
+  uint64_t seed[2] = {0, 0};
+  const unsigned long kernel_random = getauxval(AT_RANDOM);
+  if (kernel_random != 0) {
+    memcpy(seed, reinterpret_cast<const void*>(kernel_random), sizeof(seed));
+  }
+  return mix(seed[0] ^ mix(seed[1]) ^ mix(read_clock(CLOCK_MONOTONIC)));
+}
+
+const char* environment(const char* name) {
+  if (getauxval(AT_SECURE) != 0) return nullptr;
+  return environment_is_there() ? getenv(name) : nullptr;
+}
+
+bool environment_is_there() { return environ != nullptr; }
+
+int process_id() { return static_cast<int>(getpid()); }
+
+void write_error(const char* text, size_t length) {
+  ErrnoGuard errno_guard;
+  while (length > 0) {
+    // The raw call: the library's own is a point where a thread may be cancelled.
+    const long written = syscall(SYS_write, STDERR_FILENO, text, length);
+    if (written <= 0) return;
+    text += written;
+    length -= static_cast<size_t>(written);
+  }
+}
+
+void abort_process() { abort(); }
+
+}  // namespace spanmalloc::platform

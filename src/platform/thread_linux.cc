@@ -1,0 +1,93 @@
+#include "platform/thread.h"
+
+#include <atomic>
+#include <csignal>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/errno_guard.h"
+
+namespace spanmalloc::platform {
+
+namespace {
+
+constinit pthread_key_t exit_key = 0;
+
+constinit std::atomic<pid_t> known_process{0};
+
+struct Start {
+  void (*body)(void*);
+  void* argument;
+};
+
+// One thread is started at a time, so its start can wait in a static place.
+constinit Start pending_start{};
+
+void* run_body(void*) {
+  const Start start = pending_start;
+  start.body(start.argument);
+  return nullptr;
+}
+
+// Large enough for the scavenger's few shallow frames and for the C library's thread block.
+constexpr size_t kBackgroundStackBytes = 64 * 1024;
+
+}  // namespace
+
+bool register_thread_exit(void (*at_exit)(void*)) {
+  return pthread_key_create(&exit_key, at_exit) == 0;
+}
+
+void arm_thread_exit(void* argument) {
+  ErrnoGuard errno_guard;
+  pthread_setspecific(exit_key, argument);
+}
+
+void register_fork_handlers(void (*prepare)(), void (*in_parent)(), void (*in_child)()) {
+  ErrnoGuard errno_guard;
+  pthread_atfork(prepare, in_parent, in_child);
+}
+
+bool start_background_thread(void (*body)(void*), void* argument) {
+  ErrnoGuard errno_guard;
+  pending_start = {body, argument};
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kBackgroundStackBytes);
+  // The new thread inherits the mask: no handler of the program ever runs in it.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  const int result = pthread_create(&thread, &attributes, run_body, nullptr);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  return result == 0;
+}
+
+bool system_calls_are_filtered() {
+  ErrnoGuard errno_guard;
+  return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0;
+}
+
+bool shares_memory_with_parent() {
+  const pid_t now = getpid();
+  pid_t noted = 0;
+  return !known_process.compare_exchange_strong(noted, now) && noted != now;
+}
+
+void note_new_process() { known_process.store(getpid()); }
+
+bool is_only_thread() {
+  ErrnoGuard errno_guard;
+  // A process directory has one link for itself, one for its parent and one a thread.
+  struct stat status {};
+  return stat("/proc/self/task", &status) == 0 && status.st_nlink == 3;
+}
+
+}  // namespace spanmalloc::platform

@@ -1,0 +1,68 @@
+// Address space and memory of the operating system, as a machine of four states:
+//
+//   None --reserve--> Reserved --prepare--> Prepared --first touch--> Ready
+//     ^                  ^                     ^                        |
+//     +------unmap-------+---------------------+--------release---------+
+//
+// Reserved: ours, any access faults. Prepared: readable and writable, reads as zero, not backed by
+// memory. Ready: backed by memory. Linux moves from Prepared to Ready by itself at the first touch.
+// Every function leaves errno as it was; addresses and sizes are multiples of page_bytes().
+#ifndef SPANMALLOC_PLATFORM_VIRTUAL_MEMORY_H_
+#define SPANMALLOC_PLATFORM_VIRTUAL_MEMORY_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace spanmalloc::platform {
+
+// Bytes of a page of the kernel: 4, 16 or 64 KiB.
+size_t page_bytes();
+
+// None -> Reserved. `hint` is a wish (0: none); the kernel may place the range elsewhere.
+// Returns 0 when refused.
+uintptr_t reserve(size_t bytes, uintptr_t hint);
+
+// None -> a range that reads as zero, costs no memory and no commit charge, and becomes writable
+// piece by piece by prepare(). Returns 0 when refused.
+uintptr_t reserve_zero_readable(size_t bytes);
+
+// None -> Prepared in one step. Returns 0 when refused.
+uintptr_t map(size_t bytes, uintptr_t hint);
+
+// Reserved (or zero-readable) -> Prepared. False when the kernel refuses; the range is unchanged.
+[[nodiscard]] bool prepare(uintptr_t address, size_t bytes);
+
+// What is left in released memory, if the kernel took it at all.
+enum class ReleaseResult { kReleasedReadsZero, kRefused };
+
+// Ready -> Prepared: gives the memory back, keeps the range usable.
+ReleaseResult release(uintptr_t address, size_t bytes);
+
+// Any -> None. False when the kernel refuses (too many mappings); the range is then unchanged.
+[[nodiscard]] bool unmap(uintptr_t address, size_t bytes);
+
+// Moves the pages of [from, from + bytes) to [to, to + bytes) without copying. The target must be
+// Prepared or Ready and loses what it had; the source becomes Prepared. False when the kernel
+// cannot; both ranges are then unchanged.
+[[nodiscard]] bool move_pages(uintptr_t from, uintptr_t to, size_t bytes);
+
+enum class HugePages { kAsk, kRefuse };
+
+// Asks the kernel to back the range by huge pages, or not to. Only a wish.
+void advise_huge_pages(uintptr_t address, size_t bytes, HugePages wish);
+
+// Names the range in the kernel's map of the process. Only a wish.
+void name_range(uintptr_t address, size_t bytes, const char* name);
+
+// The process's limit on address space in bytes; SIZE_MAX when there is none.
+size_t address_space_limit();
+
+// Bytes of memory of the machine; 0 when unknown.
+size_t physical_memory();
+
+// Bytes of this process that the kernel holds in memory now; 0 when unknown.
+size_t resident_bytes();
+
+}  // namespace spanmalloc::platform
+
+#endif  // SPANMALLOC_PLATFORM_VIRTUAL_MEMORY_H_

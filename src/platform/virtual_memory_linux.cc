@@ -1,0 +1,124 @@
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "platform/errno_guard.h"
+#include "platform/virtual_memory.h"
+
+// Older C libraries know neither the call nor its arguments.
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+namespace spanmalloc::platform {
+
+namespace {
+
+uintptr_t map_anonymous(size_t bytes, uintptr_t hint, int protection, int extra_flags) {
+  ErrnoGuard errno_guard;
+  void* address = mmap(reinterpret_cast<void*>(hint), bytes, protection,
+                       MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
+  return address == MAP_FAILED ? 0 : reinterpret_cast<uintptr_t>(address);
+}
+
+}  // namespace
+
+size_t page_bytes() {
+  static constinit size_t cached = 0;
+  size_t bytes = __atomic_load_n(&cached, __ATOMIC_RELAXED);
+  if (bytes == 0) {
+    bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    __atomic_store_n(&cached, bytes, __ATOMIC_RELAXED);
+  }
+  return bytes;
+}
+
+uintptr_t reserve(size_t bytes, uintptr_t hint) {
+  return map_anonymous(bytes, hint, PROT_NONE, MAP_NORESERVE);
+}
+
+uintptr_t reserve_zero_readable(size_t bytes) {
+  return map_anonymous(bytes, 0, PROT_READ, MAP_NORESERVE);
+}
+
+uintptr_t map(size_t bytes, uintptr_t hint) {
+  return map_anonymous(bytes, hint, PROT_READ | PROT_WRITE, 0);
+}
+
+bool prepare(uintptr_t address, size_t bytes) {
+  ErrnoGuard errno_guard;
+  return mprotect(reinterpret_cast<void*>(address), bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+ReleaseResult release(uintptr_t address, size_t bytes) {
+  ErrnoGuard errno_guard;
+  const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_DONTNEED);
+  return result == 0 ? ReleaseResult::kReleasedReadsZero : ReleaseResult::kRefused;
+}
+
+bool unmap(uintptr_t address, size_t bytes) {
+  ErrnoGuard errno_guard;
+  return munmap(reinterpret_cast<void*>(address), bytes) == 0;
+}
+
+bool move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
+  ErrnoGuard errno_guard;
+  void* moved = mremap(reinterpret_cast<void*>(from), bytes, bytes,
+                       MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+                       reinterpret_cast<void*>(to));
+  return moved != MAP_FAILED;
+}
+
+void advise_huge_pages(uintptr_t address, size_t bytes, HugePages wish) {
+  ErrnoGuard errno_guard;
+  madvise(reinterpret_cast<void*>(address), bytes,
+          wish == HugePages::kAsk ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+void name_range(uintptr_t address, size_t bytes, const char* name) {
+  ErrnoGuard errno_guard;
+  prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, address, bytes, reinterpret_cast<uintptr_t>(name));
+}
+
+size_t address_space_limit() {
+  ErrnoGuard errno_guard;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return static_cast<size_t>(limit.rlim_cur);
+}
+
+size_t physical_memory() {
+  ErrnoGuard errno_guard;
+  struct sysinfo info {};
+  if (sysinfo(&info) != 0) return 0;
+  return static_cast<size_t>(info.totalram) * info.mem_unit;
+}
+
+size_t resident_bytes() {
+  ErrnoGuard errno_guard;
+  const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  char text[128];
+  const ssize_t length = read(file, text, sizeof(text) - 1);
+  close(file);
+  if (length <= 0) return 0;
+  text[length] = '\0';
+  const char* cursor = text;
+  while (*cursor != '\0' && *cursor != ' ') ++cursor;  // the first field is the address space
+  size_t pages = 0;
+  for (++cursor; *cursor >= '0' && *cursor <= '9'; ++cursor) {
+    pages = pages * 10 + static_cast<size_t>(*cursor - '0');
+  }
+  return pages * page_bytes();
+}
+
+}  // namespace spanmalloc::platform
