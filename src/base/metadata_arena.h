@@ -1,0 +1,40 @@
+#ifndef SPANMALLOC_BASE_METADATA_ARENA_H_
+#define SPANMALLOC_BASE_METADATA_ARENA_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/mutex.h"
+
+namespace spanmalloc {
+
+// The allocator's own memory: bump allocation from mappings of its own, never from the heap and
+// never given back, so that a stale reader of a record always reads mapped memory. All memory
+// starts as zero. Go's persistentalloc.
+class MetadataArena {
+ public:
+  constexpr MetadataArena() = default;
+
+  // `bytes` bytes of zeros, aligned to `alignment`; nullptr when the system refuses memory.
+  // REQUIRES: alignment is a power of two, at most 4096.
+  void* allocate(size_t bytes, size_t alignment) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Bytes mapped from the system so far, whole blocks counted.
+  size_t mapped_bytes() const { return mapped_bytes_.load(std::memory_order_relaxed); }
+  // Bytes handed out so far.
+  size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+
+  Mutex& mutex() { return mutex_; }
+
+ private:
+  Mutex mutex_{LockRank::kMetadata};
+  uintptr_t next_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  uintptr_t end_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  std::atomic<size_t> mapped_bytes_{0};
+  std::atomic<size_t> used_bytes_{0};
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_BASE_METADATA_ARENA_H_

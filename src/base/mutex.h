@@ -1,0 +1,66 @@
+#ifndef SPANMALLOC_BASE_MUTEX_H_
+#define SPANMALLOC_BASE_MUTEX_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "platform/compiler.h"
+
+namespace spanmalloc {
+
+// The order in which one thread may hold several locks, from high to low. Only preparing a fork
+// holds more than one lock above kMetadata; everything else holds at most one and the metadata's.
+enum class LockRank : uint8_t {
+  kMetadata,
+  kPageHeap,
+  kPageMap,
+  kCentral,
+  kRegistry,
+  kScavenger,
+  kFork,
+};
+
+// A lock that spins for a short while, then sleeps. It needs no construction at run time and knows
+// its owner, so that a fork from a signal handler can see which locks the interrupted thread holds.
+class SPANMALLOC_CAPABILITY("mutex") Mutex {
+ public:
+  constexpr explicit Mutex(LockRank rank) : rank_(rank) {}
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
+  void lock() SPANMALLOC_ACQUIRE();
+  bool try_lock() SPANMALLOC_TRY_ACQUIRE(true);
+  void unlock() SPANMALLOC_RELEASE();
+
+  bool held_by_this_thread() const;
+
+  // Makes the lock free in the child of a fork, where nobody else can hold or await it.
+  void reset_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
+
+ private:
+  // kContended: held, and somebody may sleep on the word.
+  enum State : uint32_t { kFree, kHeld, kContended };
+
+  SPANMALLOC_COLD void lock_slow();
+
+  std::atomic<uint32_t> state_{kFree};
+  const LockRank rank_;
+  // The identity of the thread that holds the lock. Relaxed: a thread only compares it with
+  // itself, and what it wrote itself it also reads.
+  std::atomic<const void*> owner_{nullptr};
+};
+
+class SPANMALLOC_SCOPED_CAPABILITY MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) SPANMALLOC_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~MutexLock() SPANMALLOC_RELEASE() { mutex_.unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_BASE_MUTEX_H_

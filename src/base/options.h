@@ -1,0 +1,72 @@
+// What a user can set without building: SPANMALLOC_OPTIONS="name=value:name=value", from one table.
+#ifndef SPANMALLOC_BASE_OPTIONS_H_
+#define SPANMALLOC_BASE_OPTIONS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace spanmalloc {
+
+enum class Option : uint8_t {
+  kScavenger,
+  kRetainPercent,
+  kEpochMilliseconds,
+  kScavengerCpuPercent,
+  kHugePages,
+  kTrace,
+  kStatsAtExit,
+  kCount,
+};
+
+struct OptionRow {
+  Option option;
+  const char* name;
+  uint64_t initial;
+  uint64_t least;
+  uint64_t most;
+  const char* help;
+};
+
+inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOptionTable{{
+    {Option::kScavenger, "scavenger", 1, 0, 1,
+     "1: a background thread gives unused memory back; 0: only calls do"},
+    {Option::kRetainPercent, "retain_percent", 10, 0, 1000,
+     "free memory to keep, in percent of the recent peak in use"},
+    {Option::kEpochMilliseconds, "epoch_ms", 1000, 10, 3600000,
+     "length of one tick of the scavenger's clock, in milliseconds"},
+    {Option::kScavengerCpuPercent, "scavenger_cpu_percent", 1, 1, 100,
+     "most processor time that the scavenger uses, in percent of one processor"},
+    {Option::kHugePages, "huge_pages", 1, 0, 1,
+     "1: ask the kernel for huge pages where the heap is dense; 0: never ask"},
+    {Option::kTrace, "trace", 0, 0, 1, "1: one line on standard error for each scavenger cycle"},
+    {Option::kStatsAtExit, "stats", 0, 0, 1, "1: print statistics when the program ends"},
+}};
+
+class Options {
+ public:
+  constexpr Options() {
+    for (const OptionRow& row : kOptionTable) values_[static_cast<size_t>(row.option)] = row.initial;
+  }
+
+  uint64_t operator[](Option option) const { return values_[static_cast<size_t>(option)]; }
+
+  // Sets one option; false when `value` is out of its range.
+  [[nodiscard]] bool set(Option option, uint64_t value);
+
+  // The row with this name, `length` characters long; nullptr when there is none.
+  static const OptionRow* find(const char* name, size_t length);
+
+  // Reads "name=value:name=value". What is unknown or out of range is reported on standard error
+  // and skipped; the word "help" prints the table.
+  void parse(const char* text);
+
+ private:
+  void parse_one(const char* text, size_t length);
+
+  std::array<uint64_t, kOptionTable.size()> values_{};
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_BASE_OPTIONS_H_

@@ -1,0 +1,54 @@
+#ifndef SPANMALLOC_BASE_RECORD_POOL_H_
+#define SPANMALLOC_BASE_RECORD_POOL_H_
+
+#include <cstddef>
+#include <new>
+
+#include "base/metadata_arena.h"
+
+namespace spanmalloc {
+
+// Records of one type from the metadata arena, reused but never given back. Go's fixalloc.
+// Not locked: the owner's lock protects it. A recycled record keeps its bytes, so that a stale
+// reader still finds a state in it; only the first word is overwritten while it is free.
+class RecordPool {
+ public:
+  constexpr RecordPool(MetadataArena& arena, size_t record_bytes, size_t alignment)
+      : arena_(arena), record_bytes_(record_bytes), alignment_(alignment) {}
+
+  // A record, zero when it is used for the first time; nullptr when memory is refused.
+  void* take() {
+    if (free_ != nullptr) {
+      FreeRecord* record = free_;
+      free_ = record->next;
+      ++in_use_;
+      return record;
+    }
+    void* record = arena_.allocate(record_bytes_, alignment_);
+    if (record != nullptr) ++in_use_;
+    return record;
+  }
+
+  void give_back(void* record) {
+    free_ = new (record) FreeRecord{free_};
+    --in_use_;
+  }
+
+  size_t in_use() const { return in_use_; }
+  size_t record_bytes() const { return record_bytes_; }
+
+ private:
+  struct FreeRecord {
+    FreeRecord* next;
+  };
+
+  MetadataArena& arena_;
+  const size_t record_bytes_;
+  const size_t alignment_;
+  FreeRecord* free_ = nullptr;
+  size_t in_use_ = 0;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_BASE_RECORD_POOL_H_

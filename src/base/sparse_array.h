@@ -1,0 +1,67 @@
+#ifndef SPANMALLOC_BASE_SPARSE_ARRAY_H_
+#define SPANMALLOC_BASE_SPARSE_ARRAY_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace spanmalloc {
+
+// The untyped part of SparseArray: a range of bytes that reads as zero everywhere and becomes
+// writable in pieces. Costs neither memory nor commit charge where nothing was written.
+class SparseBytes {
+ public:
+  constexpr SparseBytes() = default;
+
+  // Reserves address space for `bytes` bytes. False when refused. REQUIRES: not reserved before.
+  [[nodiscard]] bool reserve(size_t bytes);
+
+  // Makes the bytes [begin, end) writable. False when the system refuses memory; what was writable
+  // stays so. The owner's lock protects it.
+  [[nodiscard]] bool make_writable(size_t begin, size_t end);
+
+  uintptr_t base() const { return base_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  // Pieces are tracked by one bit each, so a large array has larger pieces.
+  static constexpr size_t kMaxPieces = 4096;
+  static constexpr size_t kMinPieceBytes = size_t{64} << 10;
+
+  uintptr_t base_ = 0;
+  size_t bytes_ = 0;
+  size_t piece_bytes_ = 0;
+  uint64_t writable_pieces_[kMaxPieces / 64] = {};
+};
+
+// An array over the whole address window, of which only the parts that belong to mapped chunks are
+// ever written. Reading any index below size() is allowed and gives zero where nothing was written.
+template <typename T>
+class SparseArray {
+ public:
+  constexpr SparseArray() = default;
+
+  [[nodiscard]] bool reserve(size_t size) {
+    size_ = size;
+    return bytes_.reserve(size * sizeof(T));
+  }
+
+  // Makes the elements [begin, end) writable. False when the system refuses memory.
+  [[nodiscard]] bool make_writable(size_t begin, size_t end) {
+    return bytes_.make_writable(begin * sizeof(T), end * sizeof(T));
+  }
+
+  T& operator[](size_t index) { return data()[index]; }
+  const T& operator[](size_t index) const { return data()[index]; }
+  T* data() const { return reinterpret_cast<T*>(bytes_.base()); }
+  size_t size() const { return size_; }
+  bool is_reserved() const { return bytes_.base() != 0; }
+
+ private:
+  SparseBytes bytes_;
+  size_t size_ = 0;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_BASE_SPARSE_ARRAY_H_
