@@ -1,0 +1,87 @@
+// From an address to its size class and its span, for any 64-bit value, without touching what it
+// points to.
+//
+// Two halves. The class map has one byte a page: the size class when the page belongs to a span of
+// small objects, 0 otherwise (foreign, null, free or large: the slow path asks further). It is all
+// that a free on the hot path reads. The span leaves have one pointer a page, by chunk; slow paths
+// read them.
+//
+// The address window starts at address 0, so a page's index is its address divided by 8 KiB and
+// one comparison with the window's end answers every other 64-bit value.
+//
+// Readers take no lock. An entry is written only by the owner of its page, before the first object
+// of the span is handed out and after the last one came back; the program itself orders those
+// against any use of an object by another thread.
+#ifndef SPANMALLOC_SPANS_PAGE_MAP_H_
+#define SPANMALLOC_SPANS_PAGE_MAP_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/metadata_arena.h"
+#include "base/mutex.h"
+#include "base/sparse_array.h"
+#include "base/units.h"
+#include "spans/size_class.h"
+#include "spans/span.h"
+
+namespace spanmalloc {
+
+// The two words that the hot path reads; empty until the window is known.
+struct ClassMap {
+  std::atomic<const SizeClass*> entries{nullptr};
+  // Pages that the map covers, counted from address 0.
+  std::atomic<size_t> page_count{0};
+
+  SizeClass operator[](uintptr_t address) const {
+    const size_t page = address >> kPageShift;
+    // Acquire, free on x86-64: a reader that sees the size sees the entries.
+    if (SPANMALLOC_UNLIKELY(page >= page_count.load(std::memory_order_acquire))) {
+      return kNoSizeClass;
+    }
+    return entries.load(std::memory_order_relaxed)[page];
+  }
+};
+
+class PageMap {
+ public:
+  constexpr explicit PageMap(MetadataArena& arena) : arena_(arena) {}
+
+  // Reserves the map for addresses below `end_address`. False when address space is refused.
+  [[nodiscard]] bool open(uintptr_t end_address);
+
+  const ClassMap& class_map() const { return class_map_; }
+
+  // The span that contains `address`, or nullptr. The answer for an address that the caller does
+  // not own may be stale: read the span's state first.
+  Span* find(uintptr_t address) const;
+
+  // Makes room for entries of these pages. False when memory is refused.
+  [[nodiscard]] bool prepare(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Maps all pages to the span. REQUIRES: prepared; the caller owns the pages.
+  void set(PageRange pages, Span* span, SizeClass size_class);
+  // Maps all pages to nothing. REQUIRES: the caller owns the pages.
+  void clear(PageRange pages) { set(pages, nullptr, kNoSizeClass); }
+
+  Mutex& mutex() { return mutex_; }
+
+ private:
+  struct Leaf {
+    std::atomic<Span*> spans[kPagesPerChunk];
+  };
+
+  [[nodiscard]] bool prepare_chunk(size_t chunk) SPANMALLOC_REQUIRES(mutex_);
+
+  ClassMap class_map_;
+  MetadataArena& arena_;
+  // Orders the making of leaves; never held together with another lock than the arena's.
+  Mutex mutex_{LockRank::kPageMap};
+  SparseArray<SizeClass> classes_;
+  SparseArray<std::atomic<Leaf*>> leaves_;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_SPANS_PAGE_MAP_H_

@@ -1,0 +1,99 @@
+#include "spans/span.h"
+
+#include <bit>
+
+#include "base/bits.h"
+#include "base/check.h"
+
+namespace spanmalloc {
+
+void Span::start_small(PageRange pages, uintptr_t base, SizeClass size_class,
+                       MemoryContent content) {
+  const SizeClassInfo& info = kSizeClasses[size_class];
+  next = nullptr;
+  previous = nullptr;
+  occupancy_list = 0;
+  size_class_ = size_class;
+  content_ = content;
+  object_count_ = static_cast<uint16_t>(info.objects_per_span);
+  free_count_ = object_count_;
+  first_free_word_ = 0;
+  first_untouched_ = 0;
+  base_ = base;
+  pages_ = pages;
+  for (size_t word = 0, left = object_count_; left > 0; ++word) {
+    const size_t here = left < 64 ? left : 64;
+    free_bits()[word] = low_bits(here);
+    left -= here;
+  }
+  // Release: a reader that sees the new state sees the fields above.
+  state_.store(SpanState::kSmall, std::memory_order_release);
+}
+
+void Span::start_large(PageRange pages, uintptr_t base, MemoryContent content) {
+  next = nullptr;
+  previous = nullptr;
+  size_class_ = kNoSizeClass;
+  content_ = content;
+  object_count_ = 1;
+  free_count_ = 0;
+  base_ = base;
+  pages_ = pages;
+  state_.store(SpanState::kLarge, std::memory_order_release);
+}
+
+bool Span::end(SpanState from) {
+  // Acquire-release: of two threads that end a span exactly one succeeds and sees its fields.
+  return state_.compare_exchange_strong(from, SpanState::kDead, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed);
+}
+
+Claim Span::claim(size_t limit) {
+  SPANMALLOC_DCHECK(free_count_ > 0, "claim from a full span");
+  size_t word = first_free_word_;
+  while (free_bits()[word] == 0) ++word;
+  uint64_t taken = free_bits()[word];
+  // Drop the highest bits until the limit is kept: objects are handed out from the lowest address.
+  if (static_cast<size_t>(std::popcount(taken)) > limit) {
+    uint64_t lowest = 0;
+    for (size_t count = 0; count < limit; ++count) {
+      const uint64_t bit = taken & (~taken + 1);
+      lowest |= bit;
+      taken ^= bit;
+    }
+    taken = lowest;
+  }
+  free_bits()[word] &= ~taken;
+  free_count_ = static_cast<uint16_t>(free_count_ - std::popcount(taken));
+  first_free_word_ = static_cast<uint16_t>(word);
+
+  const size_t lowest_index = word * 64 + static_cast<size_t>(std::countr_zero(taken));
+  const size_t highest_index = word * 64 + 63 - static_cast<size_t>(std::countl_zero(taken));
+  Claim claim;
+  claim.word_base = base_ + word * 64 * kSizeClasses[size_class_].object_bytes;
+  claim.bits = taken;
+  claim.content = lowest_index >= first_untouched_ ? content_ : MemoryContent::kUnknown;
+  if (highest_index >= first_untouched_) {
+    first_untouched_ = static_cast<uint16_t>(highest_index + 1);
+  }
+  return claim;
+}
+
+void Span::check_invariants() const {
+  SPANMALLOC_CHECK(state() == SpanState::kSmall, "only a small span has free bits");
+  const SizeClassInfo& info = kSizeClasses[size_class_];
+  SPANMALLOC_CHECK(object_count_ == info.objects_per_span, "span with a wrong object count");
+  SPANMALLOC_CHECK(pages_.count.value == info.span_pages, "span with a wrong page count");
+  size_t free = 0;
+  for (size_t word = 0; word < words_for(size_class_); ++word) {
+    const uint64_t bits = free_bits()[word];
+    const size_t first = word * 64;
+    const size_t here = object_count_ - first < 64 ? object_count_ - first : 64;
+    SPANMALLOC_CHECK((bits & ~low_bits(here)) == 0, "free bit behind the last object");
+    SPANMALLOC_CHECK(bits == 0 || word >= first_free_word_, "free object before the first word");
+    free += static_cast<size_t>(std::popcount(bits));
+  }
+  SPANMALLOC_CHECK(free == free_count_, "free count differs from the free bits");
+}
+
+}  // namespace spanmalloc
