@@ -1,0 +1,96 @@
+#ifndef SPANMALLOC_CENTRAL_CENTRAL_LIST_H_
+#define SPANMALLOC_CENTRAL_CENTRAL_LIST_H_
+
+#include <atomic>
+#include <cstddef>
+
+#include "base/mutex.h"
+#include "central/depot.h"
+#include "central/occupancy_lists.h"
+#include "platform/compiler.h"
+#include "spans/free_list.h"
+#include "spans/span_allocator.h"
+
+namespace spanmalloc {
+
+struct CentralStats {
+  size_t depot_bytes = 0;    // in full magazines
+  size_t free_bytes = 0;     // free objects of spans with room
+  size_t partly_used_spans = 0;
+};
+
+// What the threads share of one size class: the spans with room and the depot of full magazines.
+//
+// Memory comes to it as magazines and leaves it as magazines or claims. Draining a magazine puts
+// its objects back into their spans' free bits; that makes them available to everybody, shows what
+// was freed twice, and returns spans that became empty to the page heap. It is the sweep of the Go
+// runtime, with frees in the place of marks.
+//
+// One lock, which is never held while spans are made or ended.
+class CentralList {
+ public:
+  constexpr CentralList(SizeClass size_class, SpanAllocator& spans, const PageMap& page_map,
+                        MetadataArena& arena)
+      : size_class_(size_class), spans_(spans), page_map_(page_map), depot_(arena) {}
+
+  // A full magazine of the depot; top is nullptr when there is none.
+  Magazine take_magazine() SPANMALLOC_EXCLUDES(mutex_);
+
+  // Hands over a list of free objects. It is kept whole, or drained when the depot has no room.
+  void put_magazine(Magazine magazine, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Free objects of the fullest span with room, at most the class's claim limit. When no span has
+  // room, a new one is made, if that is possible under `growth`; an empty claim otherwise.
+  Claim claim(Growth growth) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Puts all objects of the list back into their spans. Reports misuse that shows here: an object
+  // that is free in its span already, a pointer that is no object's start, a broken link.
+  void drain(Magazine magazine, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Puts back what is left of a claim.
+  void give_back(const Claim& claim) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Drains magazines of the depot until at most `keep` are left; returns the bytes drained.
+  size_t drain_depot(size_t keep, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Drains the magazines that nobody needed since the last call; returns the bytes drained.
+  size_t drain_idle(ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Whether the object is free in its span or lies in the depot.
+  bool is_free(uintptr_t address, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Bytes in the depot; read without the lock, so only about right.
+  size_t depot_bytes() const { return depot_bytes_.load(std::memory_order_relaxed); }
+
+  CentralStats stats() SPANMALLOC_EXCLUDES(mutex_);
+  void check_invariants() SPANMALLOC_EXCLUDES(mutex_);
+  Mutex& mutex() { return mutex_; }
+
+ private:
+  // Objects drained under one hold of the lock; a drain of a full magazine takes several.
+  static constexpr size_t kDrainBatch = 64;
+
+  size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
+  // Drains the first objects of the magazine and takes them off it.
+  void drain_batch(Magazine& magazine, ListKey key, Span** emptied) SPANMALLOC_EXCLUDES(mutex_);
+  Span* checked_span_of(const FreeNode* node, const FreeNode* from) const;
+  void after_give_back(Span* span, bool was_full, Span** emptied) SPANMALLOC_REQUIRES(mutex_);
+  void delete_spans(Span* emptied) SPANMALLOC_EXCLUDES(mutex_);
+  void note_depot() SPANMALLOC_REQUIRES(mutex_) {
+    depot_bytes_.store(depot_.object_count() * object_bytes(), std::memory_order_relaxed);
+  }
+
+  const SizeClass size_class_;
+  SpanAllocator& spans_;
+  const PageMap& page_map_;
+  Mutex mutex_{LockRank::kCentral};
+  OccupancyLists with_room_ SPANMALLOC_GUARDED_BY(mutex_);
+  Depot depot_ SPANMALLOC_GUARDED_BY(mutex_);
+  // The block whose link was followed last, to name in a report.
+  const FreeNode* last_drained_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
+  std::atomic<size_t> depot_bytes_{0};
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_CENTRAL_CENTRAL_LIST_H_

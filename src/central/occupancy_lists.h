@@ -1,0 +1,56 @@
+#ifndef SPANMALLOC_CENTRAL_OCCUPANCY_LISTS_H_
+#define SPANMALLOC_CENTRAL_OCCUPANCY_LISTS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "spans/span.h"
+
+namespace spanmalloc {
+
+// The spans of one size class that have free objects, in lists by how much of them is used.
+// Objects are taken from the fullest spans, so that the emptier ones can become empty and go back.
+// The owner's lock protects it.
+class OccupancyLists {
+ public:
+  constexpr OccupancyLists() = default;
+
+  // A span of the fullest list that has any; nullptr when no span has a free object.
+  Span* fullest() const;
+
+  void insert(Span* span);
+  void remove(Span* span);
+  // Moves a span to where it belongs after its free count changed; takes a full one off.
+  // REQUIRES: the span was on a list.
+  void update(Span* span);
+
+  size_t span_count() const { return span_count_; }
+  // Calls visit(span) for every span on a list.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (const Span* head : heads_) {
+      for (const Span* span = head; span != nullptr; span = span->next) visit(*span);
+    }
+  }
+
+  void check_invariants() const;
+
+ private:
+  // Quarters of a span were too coarse to tell an almost empty span from a half empty one; eighths
+  // keep the search one bit scan.
+  static constexpr size_t kLists = 8;
+
+  static uint8_t list_for(const Span& span) {
+    const size_t used = span.object_count() - span.free_count();
+    return static_cast<uint8_t>(used * kLists / (span.object_count() + 1));
+  }
+
+  std::array<Span*, kLists> heads_{};
+  uint32_t occupied_ = 0;  // bit i: heads_[i] is not nullptr
+  size_t span_count_ = 0;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_CENTRAL_OCCUPANCY_LISTS_H_
