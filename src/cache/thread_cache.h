@@ -1,0 +1,138 @@
+// What one thread keeps of each size class, so that most calls of malloc and free touch nothing
+// that another thread touches.
+//
+//   head    the list that free pushes to and malloc pops from
+//   spare   one more list, full or empty, so that a program that hovers at the edge of a full or
+//           empty head does not trade with the central list at every step (Bonwick's two magazines)
+//   claim   up to 64 objects of a span that were never linked into a list, handed out in the order
+//           of their addresses when both lists are empty
+//
+// The record lies in the metadata arena; thread-local storage holds one pointer to it. A thread
+// without a record points to the empty cache, in which every list is both empty and full: malloc
+// and free need no test for it, they leave the hot path by the exits they have anyway.
+//
+// Only the owning thread writes. Statistics and the double-free check of other threads read the
+// lists meanwhile; what they see may be stale but is always readable memory.
+#ifndef SPANMALLOC_CACHE_THREAD_CACHE_H_
+#define SPANMALLOC_CACHE_THREAD_CACHE_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/config.h"
+#include "central/central_list.h"
+#include "platform/compiler.h"
+#include "spans/free_list.h"
+#include "spans/size_class.h"
+#include "spans/span.h"
+
+namespace spanmalloc {
+
+// The ends of lists, one for each class and capacity. A list starts small and its class's capacity
+// grows fourfold whenever the lists overflow, so that a thread that frees little keeps little.
+class SentinelTable {
+ public:
+  static constexpr uint8_t kLevels = 3;
+
+  constexpr SentinelTable() = default;
+
+  // REQUIRES: called once, before any list is made.
+  void open(ListKey key);
+
+  FreeNode* sentinel(SizeClass size_class, uint8_t level) {
+    return &sentinels_[size_class][level];
+  }
+  static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
+    const size_t full = kSizeClasses[size_class].magazine_capacity;
+    const size_t divisor = size_t{1} << (2 * (kLevels - 1 - level));
+    const size_t least = full < 4 ? full : 4;
+    return full / divisor < least ? least : full / divisor;
+  }
+
+ private:
+  FreeNode sentinels_[kSizeClassCount][kLevels] = {};
+};
+
+class alignas(platform::kCacheLineBytes) ThreadCache {
+ public:
+  // The empty cache.
+  constexpr explicit ThreadCache(FreeNode* empty_sentinel) { heads_.fill(empty_sentinel); }
+
+  // Makes a record of zeros a cache with empty lists.
+  void open(ListKey key, SentinelTable& sentinels);
+
+  // The hot path. heap/allocate.h uses these and nothing else.
+
+  ListKey key() const { return key_; }
+  FreeNode* head(SizeClass size_class) const { return heads_[size_class]; }
+  void set_head(SizeClass size_class, FreeNode* node) { heads_[size_class] = node; }
+
+  // The slow paths.
+
+  // An object after the head list was found empty: from the claim, the spare list or the depot.
+  // nullptr when the central list must make a new claim; *content tells what is in the memory.
+  void* allocate_from_reserve(SizeClass size_class, CentralList& central, MemoryContent* content);
+
+  // Takes over a claim, which is not empty. REQUIRES: allocate_from_reserve() just failed.
+  void accept(SizeClass size_class, const Claim& claim) { claims_[size_class] = claim; }
+
+  // Makes the head list one that takes another object. REQUIRES: this is not the empty cache.
+  void make_room(SizeClass size_class, CentralList& central, SentinelTable& sentinels);
+
+  // Gives all objects of a class back: whole lists to the depot, or into their spans.
+  enum class FlushTo { kDepot, kSpans };
+  void flush(SizeClass size_class, CentralList& central, SentinelTable& sentinels, FlushTo to);
+
+  // Whether the object lies in one of the class's lists or in its claim. Other threads may ask.
+  bool holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const;
+
+  // Objects of the class that lie here. Other threads may ask and get a stale answer.
+  size_t object_count(SizeClass size_class) const;
+
+  // For the owner only; every list is walked.
+  void check_invariants(const ClassMap& class_map) const;
+
+  // The registry's, under its lock.
+  ThreadCache* next_registered = nullptr;
+  ThreadCache* next_waiting = nullptr;
+
+ private:
+  // A list that is not the head, with the number of objects that fit into it.
+  struct List {
+    FreeNode* top = nullptr;
+    uint32_t capacity = 0;
+
+    size_t count() const { return capacity - top->room(); }
+  };
+
+  void* take_from_claim(SizeClass size_class, MemoryContent* content);
+  List head_list(SizeClass size_class) const {
+    return {heads_[size_class], head_capacities_[size_class]};
+  }
+  void set_head_list(SizeClass size_class, List list) {
+    heads_[size_class] = list.top;
+    head_capacities_[size_class] = static_cast<uint16_t>(list.capacity);
+  }
+  void set_empty_head(SizeClass size_class, SentinelTable& sentinels);
+
+  ListKey key_{};
+  std::array<FreeNode*, kSizeClassCount> heads_{};
+  std::array<List, kSizeClassCount> spares_{};
+  std::array<Claim, kSizeClassCount> claims_{};
+  // Objects that fit into the head list, from its sentinel up.
+  std::array<uint16_t, kSizeClassCount> head_capacities_{};
+  std::array<uint8_t, kSizeClassCount> levels_{};
+};
+
+// The end of all lists of the empty cache: no next node, and no room above it.
+extern constinit FreeNode empty_cache_sentinel;
+extern constinit ThreadCache empty_thread_cache;
+
+// The calling thread's cache.
+extern constinit thread_local ThreadCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_CACHE_THREAD_CACHE_H_

@@ -1,0 +1,101 @@
+#include "cache/thread_cache_registry.h"
+
+#include <new>
+
+#include "base/check.h"
+
+namespace spanmalloc {
+
+namespace {
+
+ThreadCache* pop(ThreadCache*& list) {
+  ThreadCache* cache = list;
+  if (cache != nullptr) list = cache->next_waiting;
+  return cache;
+}
+
+void push(ThreadCache*& list, ThreadCache* cache) {
+  cache->next_waiting = list;
+  list = cache;
+}
+
+}  // namespace
+
+ThreadCache* ThreadCacheRegistry::acquire(ListKey key, SentinelTable& sentinels) {
+  MutexLock lock(mutex_);
+  ++acquired_;
+  if (ThreadCache* cache = pop(warm_); cache != nullptr) {
+    --warm_count_;
+    return cache;
+  }
+  if (ThreadCache* cache = pop(emptied_); cache != nullptr) return cache;
+  void* record = arena_.allocate(sizeof(ThreadCache), alignof(ThreadCache));
+  if (record == nullptr) return nullptr;
+  ThreadCache* cache = new (record) ThreadCache(&empty_cache_sentinel);
+  cache->open(key, sentinels);
+  cache->next_registered = all_;
+  all_ = cache;
+  ++count_;
+  return cache;
+}
+
+void ThreadCacheRegistry::release(ThreadCache* cache, Contents contents) {
+  MutexLock lock(mutex_);
+  if (contents == Contents::kKept) {
+    push(warm_, cache);
+    ++warm_count_;
+  } else {
+    push(emptied_, cache);
+  }
+}
+
+bool ThreadCacheRegistry::has_enough_warm() {
+  MutexLock lock(mutex_);
+  return warm_count_ >= kWarmCaches;
+}
+
+ThreadCache* ThreadCacheRegistry::take_warm() {
+  MutexLock lock(mutex_);
+  ThreadCache* cache = pop(warm_);
+  if (cache != nullptr) --warm_count_;
+  return cache;
+}
+
+size_t ThreadCacheRegistry::empty_warm(CentralLists& centrals, SentinelTable& sentinels) {
+  size_t emptied = 0;
+  while (ThreadCache* cache = take_warm()) {
+    centrals.for_each([&](CentralList& central, SizeClass size_class) {
+      emptied += cache->object_count(size_class) * kSizeClasses[size_class].object_bytes;
+      cache->flush(size_class, central, sentinels, ThreadCache::FlushTo::kSpans);
+    });
+    release(cache, Contents::kEmptied);
+  }
+  return emptied;
+}
+
+void ThreadCacheRegistry::orphan_all_but(ThreadCache* mine) {
+  MutexLock lock(mutex_);
+  warm_ = nullptr;
+  emptied_ = nullptr;
+  warm_count_ = 0;
+  for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
+    if (cache == mine) continue;
+    push(warm_, cache);
+    ++warm_count_;
+  }
+}
+
+void ThreadCacheRegistry::check_invariants() {
+  MutexLock lock(mutex_);
+  size_t all = 0;
+  for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) ++all;
+  SPANMALLOC_CHECK(all == count_, "registry with a wrong cache count");
+  size_t warm = 0;
+  for (ThreadCache* cache = warm_; cache != nullptr; cache = cache->next_waiting) ++warm;
+  SPANMALLOC_CHECK(warm == warm_count_, "registry with a wrong count of waiting caches");
+  size_t emptied = 0;
+  for (ThreadCache* cache = emptied_; cache != nullptr; cache = cache->next_waiting) ++emptied;
+  SPANMALLOC_CHECK(warm + emptied <= all, "more caches wait than there are");
+}
+
+}  // namespace spanmalloc

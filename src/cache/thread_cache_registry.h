@@ -1,0 +1,81 @@
+#ifndef SPANMALLOC_CACHE_THREAD_CACHE_REGISTRY_H_
+#define SPANMALLOC_CACHE_THREAD_CACHE_REGISTRY_H_
+
+#include <cstddef>
+
+#include "base/metadata_arena.h"
+#include "base/mutex.h"
+#include "cache/thread_cache.h"
+#include "central/central_lists.h"
+
+namespace spanmalloc {
+
+// All thread caches that were ever made. A cache whose thread has ended waits here, with what it
+// holds, for the next thread: a program that starts and ends threads all the time keeps warm
+// caches. Waiting caches are emptied beyond a few, and whenever memory is wanted.
+class ThreadCacheRegistry {
+ public:
+  constexpr explicit ThreadCacheRegistry(MetadataArena& arena) : arena_(arena) {}
+
+  // A cache for the calling thread, with objects if one waits that has some; nullptr when metadata
+  // is refused.
+  ThreadCache* acquire(ListKey key, SentinelTable& sentinels) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Takes back the cache of a thread that ends, emptied by the caller or not.
+  enum class Contents { kKept, kEmptied };
+  void release(ThreadCache* cache, Contents contents) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Whether as many caches wait with objects as should.
+  bool has_enough_warm() SPANMALLOC_EXCLUDES(mutex_);
+
+  // Empties the caches that wait with objects into their spans; returns the bytes.
+  size_t empty_warm(CentralLists& centrals, SentinelTable& sentinels) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Caches given out so far; whoever reads it twice knows whether threads have started between.
+  size_t acquired_count() SPANMALLOC_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return acquired_;
+  }
+
+  // In the child of a fork: every cache but `mine` has lost its thread and waits for a new one.
+  // Lists that such a thread was changing are whole: a store is the last step of every change.
+  void orphan_all_but(ThreadCache* mine) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Calls visit(const ThreadCache&) for every cache, under the lock, until it returns false.
+  template <typename Visit>
+  void for_each(Visit visit) SPANMALLOC_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    for (const ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
+      if (!visit(*cache)) return;
+    }
+  }
+
+  size_t cache_count() SPANMALLOC_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return count_;
+  }
+
+  void check_invariants() SPANMALLOC_EXCLUDES(mutex_);
+  Mutex& mutex() { return mutex_; }
+
+ private:
+  // Waiting caches that may keep what they hold: enough for a pool that ends and starts a thread
+  // on each of a few processors.
+  static constexpr size_t kWarmCaches = 4;
+
+  ThreadCache* take_warm() SPANMALLOC_EXCLUDES(mutex_);
+
+  MetadataArena& arena_;
+  Mutex mutex_{LockRank::kRegistry};
+  ThreadCache* all_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
+  // Waiting caches, last in first out: with objects perhaps, and without.
+  ThreadCache* warm_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
+  ThreadCache* emptied_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
+  size_t count_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  size_t warm_count_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  size_t acquired_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_CACHE_THREAD_CACHE_REGISTRY_H_
