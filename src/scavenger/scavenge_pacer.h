@@ -1,0 +1,67 @@
+#ifndef SPANMALLOC_SCAVENGER_SCAVENGE_PACER_H_
+#define SPANMALLOC_SCAVENGER_SCAVENGE_PACER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace spanmalloc {
+
+// The highest use of memory in each of the last epochs.
+class PeakWindow {
+ public:
+  // Epochs over which a peak is remembered.
+  static constexpr size_t kEpochs = 5;
+
+  constexpr PeakWindow() = default;
+
+  // Ends an epoch in which at most `peak_in_use` bytes were in use.
+  void end_epoch(size_t peak_in_use) {
+    peaks_[next_] = peak_in_use;
+    next_ = (next_ + 1) % kEpochs;
+  }
+
+  size_t highest() const;
+
+ private:
+  std::array<size_t, kEpochs> peaks_{};
+  size_t next_ = 0;
+};
+
+// How much memory the scavenger gives back and how fast: arithmetic alone, it knows neither pages
+// nor clocks nor threads.
+//
+// The goal is the recent peak in use and some percent of it: what a program needed a moment ago it
+// may need again, and giving it back in between would only cost page faults. Go's scavenger takes
+// the heap goal of the last collection for the peak; without a collector the peak is measured.
+//
+// The pace keeps the work at a share of one processor's time: after work that took t of processor
+// time the scavenger sleeps t * (1 / share - 1). The cost is measured, not assumed, for a page given
+// back alone costs fifteen times what it costs in a run of 2 MiB.
+class ScavengePacer {
+ public:
+  // One sleep is at most this long, so that one slow call does not stop the work.
+  static constexpr uint64_t kLongestSleepNs = 1'000'000'000;
+
+  // REQUIRES: cpu_percent > 0.
+  constexpr ScavengePacer(uint64_t retain_percent, uint64_t cpu_percent)
+      : retain_percent_(retain_percent), cpu_percent_(cpu_percent) {}
+
+  // Bytes to give back now, of `retained` bytes in use or free: what is beyond the goal, for a
+  // recent peak of `peak` bytes in use.
+  size_t surplus(size_t peak, size_t retained) const {
+    const size_t goal = peak + peak / 100 * retain_percent_;
+    return retained > goal ? retained - goal : 0;
+  }
+
+  // How long to sleep after work that took `worked_ns` of processor time.
+  uint64_t sleep_after(uint64_t worked_ns) const;
+
+ private:
+  const uint64_t retain_percent_;
+  const uint64_t cpu_percent_;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_SCAVENGER_SCAVENGE_PACER_H_

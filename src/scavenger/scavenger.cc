@@ -1,0 +1,213 @@
+#include "scavenger/scavenger.h"
+
+#include <algorithm>
+
+#include "base/text_writer.h"
+#include "platform/futex.h"
+#include "platform/system.h"
+#include "platform/thread.h"
+
+namespace spanmalloc {
+
+namespace {
+
+// The thread starts when the heap passes this. Below, there is little to give back, and a program
+// with one thread keeps what the C library does faster for such programs.
+constexpr size_t kStartBytes = size_t{32} << 20;
+// It ends when the heap is below this and nothing is to be done.
+constexpr size_t kEndBytes = kStartBytes / 4;
+// A parked thread is woken by this much free memory beyond a tenth of what is in use.
+constexpr size_t kWakeBytes = size_t{1} << 20;
+// Epochs without work before the thread parks: the peaks of the past are forgotten by then.
+constexpr size_t kIdleEpochsBeforePark = PeakWindow::kEpochs + 2;
+
+// Released between two looks at the clock.
+constexpr size_t kStepBytes = size_t{4} << 20;
+// Released at most by a tick that runs in the program's own thread: well under a millisecond.
+constexpr size_t kTickBytes = size_t{2} << 20;
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+// A thread that ends is counted by the kernel until a little after its last destructor.
+constexpr uint64_t kThreadEndWaitNs = 5 * kNsPerMs;
+constexpr int kThreadEndRounds = 4;
+
+}  // namespace
+
+uint64_t SystemScavengerClock::monotonic_ns() { return platform::monotonic_ns(); }
+uint64_t SystemScavengerClock::thread_cpu_ns() { return platform::thread_cpu_ns(); }
+void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) { platform::sleep_ns(nanoseconds); }
+
+bool Scavenger::has_much_to_release() const {
+  const size_t idle = page_heap_.free_retained_bytes() + centrals_.depot_bytes();
+  return idle > kWakeBytes + page_heap_.in_use_bytes() / 8;
+}
+
+void Scavenger::note_growth() {
+  const uint32_t state = state_.load(std::memory_order_relaxed);
+  if (state == kRunning || options_[Option::kScavenger] == 0) return;
+  if (state == kNoThread && page_heap_.in_use_bytes() >= kStartBytes) return start_thread();
+  if (state == kRefused) return tick_without_thread();
+  note_free();
+}
+
+void Scavenger::note_free() {
+  uint32_t state = state_.load(std::memory_order_relaxed);
+  if (state == kRunning || !has_much_to_release()) return;
+  if (state == kParked) {
+    if (state_.compare_exchange_strong(state, kRunning, std::memory_order_relaxed)) {
+      platform::futex_wake_one(state_);
+    }
+  } else if (options_[Option::kScavenger] != 0) {
+    tick_without_thread();
+  }
+}
+
+void Scavenger::note_thread_end() {
+  if (live_threads_.fetch_sub(1, std::memory_order_relaxed) > 1) return;
+  if (!has_thread()) return;
+  threads_ended_.store(true, std::memory_order_relaxed);
+  platform::futex_wake_one(state_);
+}
+
+void Scavenger::start_thread() {
+  uint32_t expected = kNoThread;
+  if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_relaxed)) return;
+  if (platform::system_calls_are_filtered() || platform::shares_memory_with_parent() ||
+      !platform::start_background_thread(&Scavenger::thread_body, this)) {
+    state_.store(kRefused, std::memory_order_relaxed);
+  }
+}
+
+void Scavenger::thread_body(void* self) { static_cast<Scavenger*>(self)->run(); }
+
+void Scavenger::run() {
+  size_t idle_epochs = 0;
+  while (true) {
+    const EpochResult result = run_epoch(SIZE_MAX);
+    idle_epochs = result.did_something() ? 0 : idle_epochs + 1;
+    if (idle_epochs < kIdleEpochsBeforePark) {
+      if (!sleep_until_next_epoch()) return;
+    } else {
+      if (!park()) return;
+      idle_epochs = 0;
+    }
+  }
+}
+
+bool Scavenger::is_last_thread() {
+  if (!threads_ended_.exchange(false, std::memory_order_relaxed)) return false;
+  for (int round = 0; round < kThreadEndRounds; ++round) {
+    if (platform::is_only_thread()) return true;
+    platform::sleep_ns(kThreadEndWaitNs);
+  }
+  return false;
+}
+
+bool Scavenger::sleep_until_next_epoch() {
+  platform::futex_wait(state_, kRunning, options_[Option::kEpochMilliseconds] * kNsPerMs);
+  if (!is_last_thread()) return true;
+  state_.store(kNoThread, std::memory_order_relaxed);
+  return false;
+}
+
+bool Scavenger::park() {
+  if (page_heap_.retained_bytes() < kEndBytes) {
+    state_.store(kNoThread, std::memory_order_relaxed);
+    return false;
+  }
+  state_.store(kParked, std::memory_order_seq_cst);
+  // Looked at once more after parking: a free that came in between has seen a running thread.
+  while (!has_much_to_release() && state_.load(std::memory_order_relaxed) == kParked) {
+    platform::futex_wait(state_, kParked, platform::kWaitForever);
+    if (is_last_thread()) {
+      state_.store(kNoThread, std::memory_order_relaxed);
+      return false;
+    }
+  }
+  state_.store(kRunning, std::memory_order_relaxed);
+  return true;
+}
+
+void Scavenger::tick_without_thread() {
+  const uint64_t now = clock_.monotonic_ns();
+  uint64_t due = next_tick_ns_.load(std::memory_order_relaxed);
+  const uint64_t next = now + options_[Option::kEpochMilliseconds] * kNsPerMs;
+  if (now < due || !next_tick_ns_.compare_exchange_strong(due, next, std::memory_order_relaxed)) {
+    return;
+  }
+  run_epoch(kTickBytes);
+}
+
+EpochResult Scavenger::run_epoch(size_t at_most) {
+  EpochResult result;
+  // Acquire and release: the next tick, on whatever thread, sees this one's peaks.
+  if (ticking_.exchange(true, std::memory_order_acquire)) return result;
+  const ScavengePacer pacer(
+      options_[Option::kRetainPercent],
+      options_[Option::kScavengerCpuPercent] * platform::usable_processors());
+  result.drained_bytes = drain();
+  page_heap_.start_epoch();
+  peaks_.end_epoch(page_heap_.take_peak_in_use_bytes());
+  result.released_bytes = release_surplus(pacer, at_most);
+  if (options_[Option::kTrace] != 0) trace(result);
+  ticking_.store(false, std::memory_order_release);
+  return result;
+}
+
+size_t Scavenger::drain() {
+  size_t drained = 0;
+  centrals_.for_each(
+      [&](CentralList& central, SizeClass) { drained += central.drain_idle(key_); });
+  const size_t threads_started = registry_.acquired_count();
+  if (threads_started == threads_started_before_) {
+    drained += registry_.empty_warm(centrals_, sentinels_);
+  }
+  threads_started_before_ = threads_started;
+  return drained;
+}
+
+size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most) {
+  size_t released = 0;
+  while (released < at_most) {
+    const size_t peak = std::max(peaks_.highest(), page_heap_.in_use_bytes());
+    const size_t surplus = pacer.surplus(peak, page_heap_.retained_bytes());
+    const size_t step = std::min({surplus, at_most - released, kStepBytes});
+    if (step == 0) break;
+    const uint64_t started = clock_.thread_cpu_ns();
+    const size_t bytes = page_heap_.scavenge(Bytes{step}, ScavengeMode::kBackground).value;
+    if (bytes == 0) break;
+    released += bytes;
+    if (at_most == SIZE_MAX) clock_.sleep_ns(pacer.sleep_after(clock_.thread_cpu_ns() - started));
+  }
+  return released;
+}
+
+size_t Scavenger::release_all() {
+  size_t released = 0;
+  while (true) {
+    const size_t bytes = page_heap_.scavenge(Bytes{SIZE_MAX}, ScavengeMode::kForced).value;
+    if (bytes == 0) return released;
+    released += bytes;
+  }
+}
+
+void Scavenger::forget_thread() {
+  ticking_.store(false, std::memory_order_relaxed);
+  threads_ended_.store(false, std::memory_order_relaxed);
+  live_threads_.store(1, std::memory_order_relaxed);
+  state_.store(kNoThread, std::memory_order_relaxed);
+}
+
+void Scavenger::trace(const EpochResult& result) const {
+  BufferedText<256> line;
+  line.text("spanmalloc: scavenger: ");
+  line.number(page_heap_.in_use_bytes() >> 10).text(" KiB in use, ");
+  line.number(page_heap_.free_retained_bytes() >> 10).text(" KiB idle, ");
+  line.number(page_heap_.released_bytes() >> 10).text(" KiB released, ");
+  line.number(page_heap_.retained_bytes() >> 10).text(" KiB consumed, ");
+  line.number(result.drained_bytes >> 10).text(" KiB drained and ");
+  line.number(result.released_bytes >> 10).text(" KiB given back now\n");
+  platform::write_error(line.begin(), line.length());
+}
+
+}  // namespace spanmalloc
