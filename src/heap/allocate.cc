@@ -1,0 +1,183 @@
+#include "heap/allocate.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/bits.h"
+#include "heap/large.h"
+#include "platform/errno_guard.h"
+#include "spans/misuse.h"
+
+namespace spanmalloc {
+
+namespace {
+
+struct Object {
+  void* address = nullptr;
+  MemoryContent content = MemoryContent::kUnknown;
+};
+
+// Free bits of the class from wherever they can be had, the heap's growth last.
+SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
+  CentralList& central = heap.central(size_class);
+  Claim claim = central.claim(Growth::kForbidden);
+  if (claim.empty() && heap.reclaim_before_growth()) claim = central.claim(Growth::kForbidden);
+  if (claim.empty()) {
+    claim = central.claim(Growth::kAllowed);
+    heap.scavenger().note_growth();
+  }
+  if (claim.empty()) {
+    heap.reclaim_everything();
+    claim = central.claim(Growth::kAllowed);
+  }
+  return claim;
+}
+
+// For threads without a cache: an object straight from a span.
+Object allocate_without_cache(SizeClass size_class) {
+  if (!heap.open()) return {};
+  Claim claim = refill(size_class);
+  if (claim.empty()) return {};
+  const size_t index = static_cast<size_t>(std::countr_zero(claim.bits));
+  claim.bits &= claim.bits - 1;
+  heap.central(size_class).give_back(claim);
+  auto* object =
+      reinterpret_cast<FreeNode*>(claim.word_base + index * kSizeClasses[size_class].object_bytes);
+  if (claim.content == MemoryContent::kUnknown) object->remove_seal();
+  return {object, claim.content};
+}
+
+Object allocate_small_slow(SizeClass size_class) {
+  ThreadCache* cache = current_thread_cache;
+  if (cache == &empty_thread_cache) {
+    cache = heap.attach_thread();
+    if (cache == nullptr) return allocate_without_cache(size_class);
+  }
+  Object object;
+  CentralList& central = heap.central(size_class);
+  object.address = cache->allocate_from_reserve(size_class, central, &object.content);
+  if (object.address != nullptr) return object;
+  const Claim claim = refill(size_class);
+  if (claim.empty()) return {};
+  cache->accept(size_class, claim);
+  object.address = cache->allocate_from_reserve(size_class, central, &object.content);
+  return object;
+}
+
+// As the hot path, for a class that the caller chose; also tells what is in the memory.
+Object allocate_of_class(SizeClass size_class) {
+  ThreadCache* cache = current_thread_cache;
+  FreeNode* object = cache->head(size_class);
+  FreeNode* next = object->next(cache->key());
+  if (next == nullptr) return allocate_small_slow(size_class);
+  cache->set_head(size_class, next);
+  object->remove_seal();
+  return {object, MemoryContent::kUnknown};
+}
+
+void* or_no_memory(void* pointer) {
+  if (pointer == nullptr) errno = ENOMEM;
+  return pointer;
+}
+
+void deallocate_without_cache(FreeNode* object, SizeClass size_class) {
+  // A list of one, on a sentinel that lives as long as the call.
+  FreeNode sentinel{};
+  sentinel.make_sentinel(heap.key(), 1);
+  object->link_above(&sentinel, heap.key());
+  heap.central(size_class).drain({object, 1}, heap.key());
+}
+
+// Whether a block that carries a seal really lies in a list, a depot or its span. A program can
+// carry a seal into a live block by copying freed memory that it never wrote to.
+bool is_free_somewhere(uintptr_t address, SizeClass size_class) {
+  if (current_thread_cache->holds(size_class, address, heap.class_map())) return true;
+  if (heap.central(size_class).is_free(address, heap.key())) return true;
+  bool held = false;
+  heap.registry().for_each([&](const ThreadCache& cache) {
+    held = cache.holds(size_class, address, heap.class_map());
+    return !held;
+  });
+  return held;
+}
+
+void push(FreeNode* object, SizeClass size_class) {
+  ThreadCache* cache = current_thread_cache;
+  if (cache == &empty_thread_cache) {
+    cache = heap.attach_thread();
+    if (cache == nullptr) return deallocate_without_cache(object, size_class);
+  }
+  if (cache->head(size_class)->room() == 0) {
+    cache->make_room(size_class, heap.central(size_class), heap.sentinels());
+  }
+  object->link_above(cache->head(size_class), cache->key());
+  cache->set_head(size_class, object);
+}
+
+}  // namespace
+
+void* allocate_slow(size_t bytes) {
+  if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes).address);
+  return or_no_memory(allocate_small_slow(size_class_of(bytes)).address);
+}
+
+void* allocate_zeroed(size_t bytes) {
+  if (bytes > kMaxSmallBytes) {
+    const LargeObject object = allocate_large(bytes, kPageBytes);
+    if (object.address != nullptr && object.content != MemoryContent::kZero) {
+      memset(object.address, 0, bytes);
+    }
+    return or_no_memory(object.address);
+  }
+  const SizeClass size_class = size_class_of(bytes);
+  const Object object = allocate_of_class(size_class);
+  if (object.address != nullptr && object.content != MemoryContent::kZero) {
+    memset(object.address, 0, kSizeClasses[size_class].object_bytes);
+  }
+  return or_no_memory(object.address);
+}
+
+void* allocate_aligned(size_t bytes, size_t alignment) {
+  if (alignment <= kMinAlignment) return allocate(bytes);
+  const SizeClass size_class = size_class_of_aligned(bytes, alignment);
+  if (size_class != kNoSizeClass) return or_no_memory(allocate_of_class(size_class).address);
+  return or_no_memory(allocate_large(bytes, alignment).address);
+}
+
+void deallocate_slow(void* pointer) {
+  if (pointer == nullptr) return;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  const SizeClass size_class = heap.class_map()[address];
+  platform::ErrnoGuard errno_guard;
+  if (size_class == kNoSizeClass) return deallocate_large(pointer);
+  auto* object = static_cast<FreeNode*>(pointer);
+  if ((object->seal ^ heap.key().value) <= 0xffff) return deallocate_sealed(pointer);
+  push(object, size_class);
+}
+
+void deallocate_sealed(void* pointer) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  const SizeClass size_class = heap.class_map()[address];
+  platform::ErrnoGuard errno_guard;
+  if (is_free_somewhere(address, size_class)) {
+    report_double_free(address, kSizeClasses[size_class].object_bytes);
+  }
+  push(static_cast<FreeNode*>(pointer), size_class);
+}
+
+size_t usable_bytes(const void* pointer, const char* call) {
+  if (pointer == nullptr) return 0;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  const SizeClass size_class = heap.class_map()[address];
+  if (size_class == kNoSizeClass) return large_span_of(pointer, call)->bytes().value;
+  const size_t bytes = kSizeClasses[size_class].object_bytes;
+  const Span* span = heap.page_map().find(address);
+  if (!span->is_object_start(address)) report_interior_pointer(call, address, bytes);
+  const auto* object = static_cast<const FreeNode*>(pointer);
+  if ((object->seal ^ heap.key().value) <= 0xffff && is_free_somewhere(address, size_class)) {
+    report_use_of_free_block(call, address, bytes);
+  }
+  return bytes;
+}
+
+}  // namespace spanmalloc

@@ -1,0 +1,76 @@
+// The hot path of malloc and free, and nothing else.
+//
+//   malloc  1  hit        allocate             class from the size's table, pop the head list
+//           2  miss       allocate_slow        claim, spare list, depot           (cache, central)
+//           3             refill               free bits of a span with room      (central, spans)
+//           4  no span                         a new span                         (spans, pages)
+//           5  no pages                        pages from the system              (pages, platform)
+//              large      allocate_large       a span of its own
+//   free    1  common     deallocate           class from the page's byte, push to the head list
+//           2  full       deallocate_slow      swap lists, hand the full one to the depot
+//              large                           end the span
+//           3  pressure   reclaim              depot -> free bits -> empty spans -> page heap
+//           4  later      the scavenger        page heap -> system
+#ifndef SPANMALLOC_HEAP_ALLOCATE_H_
+#define SPANMALLOC_HEAP_ALLOCATE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cache/thread_cache.h"
+#include "heap/heap.h"
+#include "platform/compiler.h"
+#include "spans/page_map.h"
+#include "spans/size_class.h"
+
+namespace spanmalloc {
+
+// The exits. Each also does the whole work when it is called for a case that the hot path handles.
+
+SPANMALLOC_NOINLINE void* allocate_slow(size_t bytes);
+SPANMALLOC_NOINLINE void deallocate_slow(void* pointer);
+SPANMALLOC_NOINLINE void deallocate_sealed(void* pointer);
+
+// At least `bytes` bytes, aligned to 16; a unique pointer for 0. nullptr with errno ENOMEM.
+SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(bytes > kMaxSmallBytes)) return allocate_slow(bytes);
+  const SizeClass size_class = size_class_of(bytes);
+  ThreadCache* cache = current_thread_cache;
+  FreeNode* object = cache->head(size_class);
+  FreeNode* next = object->next(cache->key());
+  if (SPANMALLOC_UNLIKELY(next == nullptr)) return allocate_slow(bytes);  // a sentinel
+  cache->set_head(size_class, next);
+  object->remove_seal();
+  return object;
+}
+
+// Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this
+// allocator ends the process, at once or when the block reaches its span.
+SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
+  const SizeClass size_class = heap.class_map()[reinterpret_cast<uintptr_t>(pointer)];
+  ThreadCache* cache = current_thread_cache;
+  FreeNode* head = cache->head(size_class);
+  FreeNode* object = static_cast<FreeNode*>(pointer);
+  // No room: the list is full, or class 0 (null, large, foreign), or the thread has no cache yet.
+  if (SPANMALLOC_UNLIKELY(head->room() == 0)) return deallocate_slow(pointer);
+  if (SPANMALLOC_UNLIKELY(object->has_seal_of(head))) return deallocate_sealed(pointer);
+  object->link_above(head, cache->key());
+  cache->set_head(size_class, object);
+}
+
+// As allocate(), and the memory is zero.
+void* allocate_zeroed(size_t bytes);
+
+// As allocate(), aligned to `alignment`. REQUIRES: alignment is a power of two.
+void* allocate_aligned(size_t bytes, size_t alignment);
+
+// As realloc() of glibc: a size of 0 frees. nullptr with errno ENOMEM leaves the block as it was.
+void* reallocate(void* pointer, size_t bytes);
+
+// Bytes that the program may use of a live block; 0 for nullptr. `call` names the caller in the
+// report of a pointer that is none.
+size_t usable_bytes(const void* pointer, const char* call);
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_HEAP_ALLOCATE_H_

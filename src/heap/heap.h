@@ -1,0 +1,102 @@
+// The composition root: all state of the allocator in one constant-initialised object that hands
+// each part references to the parts below it.
+#ifndef SPANMALLOC_HEAP_HEAP_H_
+#define SPANMALLOC_HEAP_HEAP_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+#include "base/metadata_arena.h"
+#include "base/mutex.h"
+#include "base/options.h"
+#include "cache/thread_cache.h"
+#include "cache/thread_cache_registry.h"
+#include "central/central_lists.h"
+#include "pages/os_page_source.h"
+#include "pages/page_heap.h"
+#include "platform/compiler.h"
+#include "scavenger/scavenger.h"
+#include "spans/page_map.h"
+#include "spans/span_allocator.h"
+
+namespace spanmalloc {
+
+class Heap {
+ public:
+  constexpr Heap() = default;
+  Heap(const Heap&) = delete;
+  Heap& operator=(const Heap&) = delete;
+
+  // Makes the heap usable at the first call; cheap afterwards. False when the system refuses even
+  // the address space for metadata; the next call tries again.
+  [[nodiscard]] bool open();
+  bool is_open() const { return state_.load(std::memory_order_acquire) == State::kOpen; }
+
+  // Reads the options if the environment was not there when the heap was opened.
+  void read_options();
+
+  const ClassMap& class_map() const { return page_map_.class_map(); }
+  PageMap& page_map() { return page_map_; }
+  PageHeap& page_heap() { return page_heap_; }
+  SpanAllocator& spans() { return spans_; }
+  CentralList& central(SizeClass size_class) { return centrals_[size_class]; }
+  CentralLists& centrals() { return centrals_; }
+  ThreadCacheRegistry& registry() { return registry_; }
+  SentinelTable& sentinels() { return sentinels_; }
+  Scavenger& scavenger() { return scavenger_; }
+  MetadataArena& arena() { return arena_; }
+  Options& options() { return options_; }
+  ListKey key() const { return key_; }
+
+  // The calling thread's cache, made if it has none; nullptr when the thread has ended its cache
+  // already or metadata is refused.
+  ThreadCache* attach_thread();
+
+  // Makes free memory that lies in depots and waiting caches available before the heap grows, if
+  // there is enough of it. True when something was.
+  bool reclaim_before_growth();
+
+  // Makes all free memory available that can be reached from this thread, at the edge of failure.
+  void reclaim_everything();
+
+  // Gives all free memory back to the system; returns the bytes.
+  size_t release_everything();
+
+  void check_invariants();
+
+ private:
+  enum class State : uint8_t { kClosed, kOpen };
+
+  static void on_thread_exit(void* cache);
+  void register_with_system();
+
+  MetadataArena arena_;
+  OsPageSource page_source_;
+  PageHeap page_heap_{page_source_, arena_};
+  PageMap page_map_{arena_};
+  SpanAllocator spans_{page_heap_, page_map_, arena_};
+  CentralLists centrals_{spans_, page_map_, arena_};
+  ThreadCacheRegistry registry_{arena_};
+  SentinelTable sentinels_;
+  Options options_;
+  SystemScavengerClock clock_;
+  Scavenger scavenger_{page_heap_, centrals_, registry_, sentinels_, options_, clock_};
+  ListKey key_{};
+  Mutex open_mutex_{LockRank::kFork};
+  std::atomic<State> state_{State::kClosed};
+  std::atomic<bool> registered_{false};
+  std::atomic<bool> options_read_{false};
+};
+
+extern constinit Heap heap;
+
+// The fork handlers, see heap/fork.cc.
+void prepare_fork();
+void after_fork_in_parent();
+void after_fork_in_child();
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_HEAP_HEAP_H_

@@ -1,0 +1,112 @@
+#include "heap/large.h"
+
+#include <cstdint>
+#include <cstring>
+
+#include "base/bits.h"
+#include "heap/allocate.h"
+#include "platform/errno_guard.h"
+#include "platform/virtual_memory.h"
+#include "spans/misuse.h"
+
+namespace spanmalloc {
+
+namespace {
+
+// From here on the memory of a freed block goes back to the system at once: glibc's largest
+// threshold for the same, so a program that lives with glibc's cost lives with this one.
+constexpr size_t kReleaseAtFreeBytes = size_t{32} << 20;
+
+// From here on moving page tables is cheaper than copying: 128 KiB copy in about 10 us, two
+// system calls take about 2 us.
+constexpr size_t kMovePagesBytes = size_t{128} << 10;
+
+// A moved block splits the mapping it lands in, and the kernel allows 65530 mappings; after this
+// many moves blocks are copied.
+constexpr size_t kMaxPageMoves = 8192;
+constinit std::atomic<size_t> page_moves{0};
+
+Span* new_span(PageCount count, PageCount alignment) {
+  SpanAllocator& spans = heap.spans();
+  Span* span = spans.new_large(count, alignment, Growth::kForbidden);
+  if (span == nullptr && heap.reclaim_before_growth()) {
+    span = spans.new_large(count, alignment, Growth::kForbidden);
+  }
+  if (span == nullptr) {
+    span = spans.new_large(count, alignment, Growth::kAllowed);
+    heap.scavenger().note_growth();
+  }
+  if (span == nullptr) {
+    heap.reclaim_everything();
+    span = spans.new_large(count, alignment, Growth::kAllowed);
+  }
+  return span;
+}
+
+// Brings the content of `from` into the new span `to` and ends `from`.
+void move_content(Span* from, Span* to) {
+  const size_t bytes = from->bytes().value;
+  if (bytes >= kMovePagesBytes &&
+      page_moves.fetch_add(1, std::memory_order_relaxed) < kMaxPageMoves &&
+      platform::move_pages(from->base(), to->base(), bytes)) {
+    heap.spans().delete_large_released(from);
+    return;
+  }
+  memcpy(reinterpret_cast<void*>(to->base()), reinterpret_cast<const void*>(from->base()), bytes);
+  (void)heap.spans().delete_large(from);
+}
+
+void* object_of(const Span* span) { return reinterpret_cast<void*>(span->base()); }
+
+}  // namespace
+
+LargeObject allocate_large(size_t bytes, size_t alignment) {
+  platform::ErrnoGuard errno_guard;
+  if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX / 2 || !heap.open()) return {};
+  const size_t least = bytes > 0 ? bytes : 1;
+  const size_t page_alignment = alignment > kPageBytes ? alignment / kPageBytes : 1;
+  const Span* span = new_span(pages_for(least), PageCount{page_alignment});
+  if (span == nullptr) return {};
+  return {object_of(span), span->content()};
+}
+
+Span* large_span_of(const void* pointer, const char* call) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  Span* span = heap.page_map().find(address);
+  if (span == nullptr || span->state() != SpanState::kLarge) report_foreign_pointer(call, address);
+  if (span->base() != address) report_interior_pointer(call, address, span->bytes().value);
+  return span;
+}
+
+void deallocate_large(void* pointer) {
+  Span* span = large_span_of(pointer, "free");
+  const size_t bytes = span->bytes().value;
+  if (bytes >= kReleaseAtFreeBytes && platform::release(span->base(), bytes) ==
+                                          platform::ReleaseResult::kReleasedReadsZero) {
+    heap.spans().delete_large_released(span);
+  } else if (!heap.spans().delete_large(span)) {
+    report_double_free(reinterpret_cast<uintptr_t>(pointer), bytes);
+  }
+  heap.scavenger().note_free();
+}
+
+void* reallocate_large(void* pointer, size_t bytes) {
+  if (bytes > PTRDIFF_MAX) return nullptr;
+  platform::ErrnoGuard errno_guard;
+  Span* span = large_span_of(pointer, "realloc");
+  const PageCount count = pages_for(bytes);
+  if (heap.spans().resize_large(span, count)) return pointer;
+  // A block that grows will grow again: it is put where free pages follow it.
+  const PageCount room{count.value / 4};
+  Span* moved = new_span(count + room, PageCount{1});
+  if (moved != nullptr) {
+    (void)heap.spans().resize_large(moved, count);
+  } else {
+    moved = new_span(count, PageCount{1});
+    if (moved == nullptr) return nullptr;
+  }
+  move_content(span, moved);
+  return object_of(moved);
+}
+
+}  // namespace spanmalloc

@@ -1,0 +1,33 @@
+// Objects above 32 KiB: a span each.
+#ifndef SPANMALLOC_HEAP_LARGE_H_
+#define SPANMALLOC_HEAP_LARGE_H_
+
+#include <cstddef>
+
+#include "heap/heap.h"
+#include "spans/span.h"
+
+namespace spanmalloc {
+
+struct LargeObject {
+  void* address = nullptr;
+  MemoryContent content = MemoryContent::kUnknown;
+};
+
+// No object when the size is over PTRDIFF_MAX or memory is refused. REQUIRES: alignment is a power
+// of two.
+LargeObject allocate_large(size_t bytes, size_t alignment);
+
+// Ends the life of a large block. Ends the process when the pointer is none of a large block.
+void deallocate_large(void* pointer);
+
+// The span whose object starts at `pointer`; ends the process when there is none.
+Span* large_span_of(const void* pointer, const char* call);
+
+// Changes the size of a large block to `bytes`, over kMaxSmallBytes, in place or by moving it.
+// nullptr when memory is refused; the block is then unchanged.
+void* reallocate_large(void* pointer, size_t bytes);
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_HEAP_LARGE_H_
