@@ -17,6 +17,18 @@ set(SPANMALLOC_FLAGS
     -fasynchronous-unwind-tables -ftls-model=initial-exec -fno-plt -fno-threadsafe-statics
     -fno-builtin-malloc -fno-builtin-free -fno-builtin-calloc -fno-builtin-realloc)
 
+# The one file that catches exceptions, which a program's new handler or operator new may throw.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/api/call_catching.cc
+  PROPERTIES COMPILE_OPTIONS -fexceptions)
+
+# The basic and the derived forms of operator delete stand in two files on purpose; see there.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set_source_files_properties(
+    ${PROJECT_SOURCE_DIR}/src/api/operator_new.cc
+    ${PROJECT_SOURCE_DIR}/src/api/operator_new_derived.cc
+    PROPERTIES COMPILE_OPTIONS -Wno-sized-deallocation)
+endif()
+
 # Makes the object library `name` of `sources` with the allocator's flags, then ARGN on top.
 function(spanmalloc_add_layers name sources)
   add_library(${name} OBJECT ${sources})

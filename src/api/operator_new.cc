@@ -1,0 +1,54 @@
+// The basic forms of operator new and delete; the others are in operator_new_derived.cc.
+//
+// A program may replace only the two basic forms; the standard's default forms of all others then
+// call the program's. So each derived form here calls its basic form as any caller would, through
+// the dynamic symbol, and the basic forms alone go to the heap.
+//
+// The C++ runtime is not linked. What it is needed for, throwing std::bad_alloc and the new
+// handler, is looked up when memory runs out; see cxx_runtime.h.
+
+#include <cstddef>
+#include <new>
+
+#include "api/cxx_runtime.h"
+#include "heap/allocate.h"
+#include "platform/compiler.h"
+
+namespace spanmalloc {
+
+namespace {
+
+// The loop of [new.delete.single]: the new handler may free memory, throw, or end the process.
+SPANMALLOC_COLD void* retry_new(size_t bytes, size_t alignment) {
+  while (true) {
+    const NewHandler handler = current_new_handler();
+    if (handler == nullptr) throw_bad_alloc();
+    handler();
+    if (void* pointer = allocate_aligned(bytes, alignment); pointer != nullptr) return pointer;
+  }
+}
+
+}  // namespace
+
+}  // namespace spanmalloc
+
+using namespace spanmalloc;
+
+SPANMALLOC_EXPORT void* operator new(size_t size) {
+  void* pointer = allocate(size);
+  if (SPANMALLOC_UNLIKELY(pointer == nullptr)) return retry_new(size, kMinAlignment);
+  return pointer;
+}
+
+SPANMALLOC_EXPORT void* operator new(size_t size, std::align_val_t alignment) {
+  void* pointer = allocate_aligned(size, static_cast<size_t>(alignment));
+  if (SPANMALLOC_UNLIKELY(pointer == nullptr)) {
+    return retry_new(size, static_cast<size_t>(alignment));
+  }
+  return pointer;
+}
+
+SPANMALLOC_EXPORT void operator delete(void* pointer) noexcept { deallocate(pointer); }
+SPANMALLOC_EXPORT void operator delete(void* pointer, std::align_val_t) noexcept {
+  deallocate(pointer);
+}

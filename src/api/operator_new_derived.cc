@@ -1,0 +1,77 @@
+// The forms of operator new and delete that the standard defines by the basic ones. A file of its
+// own, so that no compiler sees the basic forms and calls them past the program's replacements.
+
+#include <cstddef>
+#include <new>
+
+#include "api/cxx_runtime.h"
+#include "platform/compiler.h"
+
+namespace spanmalloc {
+
+namespace {
+
+void* basic_new(size_t size, size_t) { return operator new(size); }
+void* basic_aligned_new(size_t size, size_t alignment) {
+  return operator new(size, std::align_val_t{alignment});
+}
+
+}  // namespace
+
+}  // namespace spanmalloc
+
+using namespace spanmalloc;
+using std::align_val_t;
+using std::nothrow_t;
+
+SPANMALLOC_EXPORT void* operator new[](size_t size) { return operator new(size); }
+SPANMALLOC_EXPORT void* operator new[](size_t size, align_val_t alignment) {
+  return operator new(size, alignment);
+}
+
+SPANMALLOC_EXPORT void* operator new(size_t size, const nothrow_t&) noexcept {
+  return call_catching(&basic_new, size, 0);
+}
+SPANMALLOC_EXPORT void* operator new[](size_t size, const nothrow_t&) noexcept {
+  return call_catching(&basic_new, size, 0);
+}
+SPANMALLOC_EXPORT void* operator new(size_t size, align_val_t alignment,
+                                     const nothrow_t&) noexcept {
+  return call_catching(&basic_aligned_new, size, static_cast<size_t>(alignment));
+}
+SPANMALLOC_EXPORT void* operator new[](size_t size, align_val_t alignment,
+                                       const nothrow_t&) noexcept {
+  return call_catching(&basic_aligned_new, size, static_cast<size_t>(alignment));
+}
+
+SPANMALLOC_EXPORT void operator delete[](void* pointer) noexcept { operator delete(pointer); }
+SPANMALLOC_EXPORT void operator delete(void* pointer, const nothrow_t&) noexcept {
+  operator delete(pointer);
+}
+SPANMALLOC_EXPORT void operator delete[](void* pointer, const nothrow_t&) noexcept {
+  operator delete[](pointer);
+}
+SPANMALLOC_EXPORT void operator delete(void* pointer, size_t) noexcept {
+  operator delete(pointer);
+}
+SPANMALLOC_EXPORT void operator delete[](void* pointer, size_t) noexcept {
+  operator delete[](pointer);
+}
+
+SPANMALLOC_EXPORT void operator delete[](void* pointer, align_val_t alignment) noexcept {
+  operator delete(pointer, alignment);
+}
+SPANMALLOC_EXPORT void operator delete(void* pointer, align_val_t alignment,
+                                       const nothrow_t&) noexcept {
+  operator delete(pointer, alignment);
+}
+SPANMALLOC_EXPORT void operator delete[](void* pointer, align_val_t alignment,
+                                         const nothrow_t&) noexcept {
+  operator delete[](pointer, alignment);
+}
+SPANMALLOC_EXPORT void operator delete(void* pointer, size_t, align_val_t alignment) noexcept {
+  operator delete(pointer, alignment);
+}
+SPANMALLOC_EXPORT void operator delete[](void* pointer, size_t, align_val_t alignment) noexcept {
+  operator delete[](pointer, alignment);
+}
