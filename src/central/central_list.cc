@@ -36,6 +36,7 @@ Claim CentralList::claim(Growth growth) {
   }
   Span* span = spans_.new_small(size_class_, growth);
   if (span == nullptr) return {};
+  span_count_.fetch_add(1, std::memory_order_relaxed);
   // Nobody else knows the span yet.
   const Claim claim = span->claim(limit);
   if (!span->is_full()) {
@@ -108,6 +109,7 @@ void CentralList::delete_spans(Span* emptied) {
     Span* next = emptied->next;
     emptied->next = nullptr;
     spans_.delete_small(emptied);
+    span_count_.fetch_sub(1, std::memory_order_relaxed);
     emptied = next;
   }
 }
@@ -184,6 +186,7 @@ CentralStats CentralList::stats() {
   CentralStats stats;
   stats.depot_bytes = depot_.object_count() * object_bytes();
   stats.partly_used_spans = with_room_.span_count();
+  stats.spans = span_count_.load(std::memory_order_relaxed);
   with_room_.for_each(
       [&](const Span& span) { stats.free_bytes += span.free_count() * object_bytes(); });
   return stats;

@@ -17,6 +17,7 @@ struct CentralStats {
   size_t depot_bytes = 0;    // in full magazines
   size_t free_bytes = 0;     // free objects of spans with room
   size_t partly_used_spans = 0;
+  size_t spans = 0;
 };
 
 // What the threads share of one size class: the spans with room and the depot of full magazines.
@@ -89,6 +90,8 @@ class CentralList {
   // The block whose link was followed last, to name in a report.
   const FreeNode* last_drained_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
   std::atomic<size_t> depot_bytes_{0};
+  // Spans of the class, full ones too.
+  std::atomic<size_t> span_count_{0};
 };
 
 }  // namespace spanmalloc

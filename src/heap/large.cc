@@ -73,9 +73,10 @@ LargeObject allocate_large(size_t bytes, size_t alignment) {
 Span* large_span_of(const void* pointer, const char* call) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
   Span* span = heap.page_map().find(address);
-  if (span == nullptr || span->state() != SpanState::kLarge) report_foreign_pointer(call, address);
-  if (span->base() != address) report_interior_pointer(call, address, span->bytes().value);
-  return span;
+  if (span != nullptr && span->state() == SpanState::kLarge && span->base() == address) return span;
+  const Span* around = heap.page_map().find_large_around(address);
+  if (around == nullptr) report_foreign_pointer(call, address);
+  report_interior_pointer(call, address, around->bytes().value);
 }
 
 void deallocate_large(void* pointer) {

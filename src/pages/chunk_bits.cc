@@ -10,8 +10,9 @@ namespace spanmalloc {
 
 size_t ChunkBits::allocate(RunInChunk run) {
   in_use.set(run.first, run.count);
+  if (released.all_clear(run.first, run.count)) return 0;
   const size_t were_released = released.count_set(run.first, run.count);
-  if (were_released > 0) released.clear(run.first, run.count);
+  released.clear(run.first, run.count);
   return were_released;
 }
 

@@ -65,10 +65,13 @@ bool PageAllocator::grow(PageRange pages) {
     return false;
   }
   mapped_.add(pages);
-  for (size_t chunk = begin; chunk < end; ++chunk) chunks_[chunk].released.set(0, kPagesPerChunk);
+  for (size_t chunk = begin; chunk < end; ++chunk) {
+    chunks_[chunk].released.set(0, kPagesPerChunk);
+    entry(kLeaf, chunk) = PageSummary::all_free(kPagesPerChunk);
+  }
   end_chunk_ = std::max(end_chunk_, end);
   index_.add_chunks(begin, end);
-  update_summaries(begin, end - 1);
+  update_parents(begin, end - 1);
   lower_search_address(pages.first);
   return true;
 }
@@ -146,6 +149,7 @@ PageAllocator::Search PageAllocator::find_at_search_address(PageCount count) con
   const PageBitmap& bits = chunks_[chunk].in_use;
   const PageNumber base = first_page({chunk});
   const size_t found = bits.find_clear_run(count.value, from);
+  SPANMALLOC_CHECK(found != PageBitmap::kNone, "a chunk has no run of the length it tells");
   return {base + PageCount{found}, base + PageCount{bits.find_clear(from)}};
 }
 
@@ -161,7 +165,7 @@ PageAllocation PageAllocator::allocate(PageCount count, PageCount alignment) {
   raise_search_address(search.first_free);
   if (search.found == kNoPage) return {};
   const PageRange pages{search.found, count};
-  return {pages, mark_in_use(pages)};
+  return {pages, mark_in_use<Owner::kProgram>(pages)};
 }
 
 bool PageAllocator::is_free(PageRange pages) const {
@@ -177,41 +181,65 @@ bool PageAllocator::is_free(PageRange pages) const {
 
 PageAllocation PageAllocator::allocate_at(PageRange pages) {
   if (!is_free(pages)) return {};
-  return {pages, mark_in_use(pages)};
+  return {pages, mark_in_use<Owner::kProgram>(pages)};
 }
 
+template <PageAllocator::Owner kOwner>
 PageCount PageAllocator::mark_in_use(PageRange pages) {
   PageCount released;
-  for_each_chunk(pages, [this, &released](ChunkNumber chunk, RunInChunk run) {
-    released.value += chunks_[chunk.value].allocate(run);
-    index_.allocated(chunk, run.count);
+  bool changed = false;
+  for_each_chunk(pages, [this, &released, &changed](ChunkNumber chunk, RunInChunk run) {
+    ChunkBits& bits = chunks_[chunk.value];
+    released.value += bits.allocate(run);
+    PageSummary& summary = entry(kLeaf, chunk.value);
+    const PageSummary before = summary;
+    summary = bits.in_use.summary_after_set(before, run.first, run.count);
+    changed |= summary != before;
+    if constexpr (kOwner == Owner::kProgram) index_.allocated(chunk, run.count);
   });
-  update_summaries(pages.first.chunk().value, last_chunk(pages));
+  if (changed) update_parents(pages.first.chunk().value, last_chunk(pages));
   return released;
 }
 
-void PageAllocator::mark_free(PageRange pages, Backing backing) {
-  for_each_chunk(pages, [this, backing](ChunkNumber chunk, RunInChunk run) {
+template <PageAllocator::Owner kOwner, PageAllocator::Backing kBacking>
+void PageAllocator::mark_free(PageRange pages) {
+  bool changed = false;
+  for_each_chunk(pages, [this, &changed](ChunkNumber chunk, RunInChunk run) {
     ChunkBits& bits = chunks_[chunk.value];
     bits.free(run);
-    if (backing == Backing::kReleased) bits.released.set(run.first, run.count);
+    if constexpr (kBacking == Backing::kReleased) bits.released.set(run.first, run.count);
+    PageSummary& summary = entry(kLeaf, chunk.value);
+    const PageSummary before = summary;
+    summary = bits.in_use.summary_after_clear(before, run.first, run.count);
+    changed |= summary != before;
+    if constexpr (kOwner == Owner::kProgram) {
+      if constexpr (kBacking == Backing::kReleased) {
+        index_.freed_released(chunk, run.count);
+      } else {
+        index_.freed(chunk, run.first, run.count);
+      }
+    }
   });
-  update_summaries(pages.first.chunk().value, last_chunk(pages));
+  if (changed) update_parents(pages.first.chunk().value, last_chunk(pages));
   lower_search_address(pages.first);
 }
 
-void PageAllocator::free(PageRange pages) {
-  mark_free(pages, Backing::kRetained);
-  for_each_chunk(pages, [this](ChunkNumber chunk, RunInChunk run) {
-    index_.freed(chunk, run.first, run.count);
-  });
-}
+void PageAllocator::free(PageRange pages) { mark_free<Owner::kProgram, Backing::kRetained>(pages); }
 
 void PageAllocator::free_released(PageRange pages) {
-  mark_free(pages, Backing::kReleased);
-  for_each_chunk(pages, [this](ChunkNumber chunk, RunInChunk run) {
-    index_.freed_released(chunk, run.count);
-  });
+  mark_free<Owner::kProgram, Backing::kReleased>(pages);
+}
+
+PageCount PageAllocator::take_out(PageRange pages) {
+  return mark_in_use<Owner::kScavenger>(pages);
+}
+
+void PageAllocator::put_back_retained(PageRange pages) {
+  mark_free<Owner::kScavenger, Backing::kRetained>(pages);
+}
+
+void PageAllocator::put_back_released(PageRange pages) {
+  mark_free<Owner::kScavenger, Backing::kReleased>(pages);
 }
 
 PageCache PageAllocator::allocate_to_cache() {
@@ -230,7 +258,7 @@ PageCache PageAllocator::allocate_to_cache() {
   bits.in_use.set_in_word(first, free);
   bits.released.clear_in_word(first, free);
   index_.allocated(chunk, static_cast<size_t>(std::popcount(free)));
-  update_summaries(chunk.value, chunk.value);
+  update_summary(chunk.value);
   // Nothing of the block is free any more. Its last page is the highest that is surely mapped.
   const PageNumber base = first_page(chunk) + PageCount{first};
   raise_search_address(base + PageCount{PageCache::kPages - 1});
@@ -250,22 +278,10 @@ void PageAllocator::flush(PageCache& cache) {
   } else {
     index_.freed(chunk, first + static_cast<size_t>(std::bit_width(cache.free())) - count, count);
   }
-  update_summaries(chunk.value, chunk.value);
+  update_summary(chunk.value);
   lower_search_address(cache.base());
   cache = PageCache();
 }
-
-PageCount PageAllocator::take_out(PageRange pages) {
-  const ChunkNumber chunk = pages.first.chunk();
-  const PageCount released{
-      chunks_[chunk.value].allocate({pages.first.index_in_chunk(), pages.count.value})};
-  update_summaries(chunk.value, chunk.value);
-  return released;
-}
-
-void PageAllocator::put_back_retained(PageRange pages) { mark_free(pages, Backing::kRetained); }
-
-void PageAllocator::put_back_released(PageRange pages) { mark_free(pages, Backing::kReleased); }
 
 void PageAllocator::lower_search_address(PageNumber page) {
   if (page < search_) search_ = page;
@@ -277,16 +293,16 @@ void PageAllocator::raise_search_address(PageNumber first_free) {
   search_ = mapped_.first_at_or_above(first_free);
 }
 
-void PageAllocator::update_summaries(size_t first_chunk, size_t last_chunk) {
-  bool changed = false;
-  for (size_t chunk = first_chunk; chunk <= last_chunk; ++chunk) {
-    const PageSummary summary = chunks_[chunk].in_use.summarize();
-    PageSummary& old = entry(kLeaf, chunk);
-    changed |= summary != old;
-    old = summary;
-  }
-  size_t first = first_chunk;
-  size_t last = last_chunk;
+void PageAllocator::update_summary(size_t chunk) {
+  PageSummary& summary = entry(kLeaf, chunk);
+  const PageSummary before = summary;
+  summary = chunks_[chunk].in_use.summarize();
+  if (summary != before) update_parents(chunk, chunk);
+}
+
+// The leaves [first, last] have changed: goes up as far as that changes anything.
+void PageAllocator::update_parents(size_t first, size_t last) {
+  bool changed = true;
   for (size_t level = kLeaf; level > 0 && changed; --level) {
     first >>= kFanOutShift;
     last >>= kFanOutShift;

@@ -123,12 +123,17 @@ class PageAllocator {
   PageNumber find_in_chunk(size_t chunk, PageCount count, PageCount alignment) const;
   Search find_at_search_address(PageCount count) const;
 
+  // Whom pages come from and go to. The scavenger's doings are not use in the sense of its index.
+  enum class Owner { kProgram, kScavenger };
   enum class Backing { kRetained, kReleased };
+  template <Owner kOwner>
   PageCount mark_in_use(PageRange pages);
-  void mark_free(PageRange pages, Backing backing);
+  template <Owner kOwner, Backing kBacking>
+  void mark_free(PageRange pages);
   void lower_search_address(PageNumber page);
   void raise_search_address(PageNumber first_free);
-  void update_summaries(size_t first_chunk, size_t last_chunk);
+  void update_summary(size_t chunk);
+  void update_parents(size_t first, size_t last);
 
   // All levels in one array, the root first: summaries of level L start at level_begin_[L].
   SparseArray<PageSummary> summaries_;

@@ -42,6 +42,22 @@ size_t PageBitmap::count_set(size_t first, size_t count) const {
   return total;
 }
 
+bool PageBitmap::all_clear(size_t first, size_t count) const {
+  uint64_t set = 0;
+  for_each_word(first, count, [this, &set](size_t word, uint64_t mask) {
+    set |= words_[word] & mask;
+  });
+  return set == 0;
+}
+
+bool PageBitmap::all_set(size_t first, size_t count) const {
+  uint64_t clear = 0;
+  for_each_word(first, count, [this, &clear](size_t word, uint64_t mask) {
+    clear |= ~words_[word] & mask;
+  });
+  return clear == 0;
+}
+
 size_t PageBitmap::find_clear_run(size_t count, size_t from) const {
   size_t run = 0;                            // clear bits directly below the word
   uint64_t hidden = low_bits(from % 64);     // bits of the first word that are below `from`
@@ -118,6 +134,25 @@ PageSummary PageBitmap::summarize() const {
     for (; longer != 0; longer &= longer >> 1) ++max;
   }
   return {start, max, run};
+}
+
+PageSummary PageBitmap::summary_after_clear(PageSummary before, size_t first,
+                                            size_t count) const {
+  // The only run that is new is the one that the bits have become part of.
+  const size_t run_first = first - clear_run_below(first);
+  const size_t run_end = find_set(first + count);
+  const size_t run = run_end - run_first;
+  return {run_first == 0 ? run : before.start(), std::max(before.max(), run),
+          run_end == kBits ? run : before.end()};
+}
+
+PageSummary PageBitmap::summary_after_set(PageSummary before, size_t first, size_t count) const {
+  const size_t run_first = first - clear_run_below(first);
+  const size_t run_end = find_set(first + count);
+  // A run of the greatest length was cut: whether there is another one, only a full look tells.
+  if (run_end - run_first == before.max()) return summarize();
+  return {run_first == 0 ? first : before.start(), before.max(),
+          run_end == kBits ? kBits - (first + count) : before.end()};
 }
 
 }  // namespace spanmalloc

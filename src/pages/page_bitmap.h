@@ -47,8 +47,8 @@ class PageBitmap {
   void set(size_t first, size_t count);
   void clear(size_t first, size_t count);
   size_t count_set(size_t first, size_t count) const;
-  bool all_clear(size_t first, size_t count) const { return count_set(first, count) == 0; }
-  bool all_set(size_t first, size_t count) const { return count_set(first, count) == count; }
+  bool all_clear(size_t first, size_t count) const;
+  bool all_set(size_t first, size_t count) const;
 
   // The 64 bits of the aligned block that `index` lies in, bit 0 being the lowest page.
   uint64_t word(size_t index) const { return words_[index / 64]; }
@@ -68,6 +68,11 @@ class PageBitmap {
 
   // The runs of clear bits.
   PageSummary summarize() const;
+
+  // The same, when it was `before` until the bits [first, first + count) were cleared (set), all
+  // of them. Looks at the surroundings of these bits only, as far as that tells.
+  PageSummary summary_after_clear(PageSummary before, size_t first, size_t count) const;
+  PageSummary summary_after_set(PageSummary before, size_t first, size_t count) const;
 
   bool operator==(const PageBitmap&) const = default;
 

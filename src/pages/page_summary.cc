@@ -5,18 +5,19 @@
 namespace spanmalloc {
 
 PageSummary merge_summaries(const PageSummary* parts, size_t count, size_t pages_each) {
-  size_t start = parts[0].start();
-  size_t max = parts[0].max();
-  size_t end = parts[0].end();
-  for (size_t i = 1; i < count; ++i) {
-    const PageSummary part = parts[i];
-    if (part.nothing_free()) {
-      end = 0;
-      continue;
-    }
-    if (start == i * pages_each) start += part.start();
-    max = std::max({max, end + part.start(), part.max()});
-    end = part.end() == pages_each ? end + pages_each : part.end();
+  // The parts are smaller than 2^21 pages, so their words have no special case.
+  constexpr uint64_t kField = PageSummary::kMaxPages - 1;
+  constexpr size_t kShift = PageSummary::kFieldBits;
+  size_t start = parts[0].packed() & kField;
+  size_t max = 0;
+  size_t end = 0;  // free pages directly below the part that is looked at
+  for (size_t i = 0; i < count; ++i) {
+    const uint64_t part = parts[i].packed();
+    const size_t part_start = part & kField;
+    const size_t part_end = part >> (2 * kShift);
+    if (i > 0 && start == i * pages_each) start += part_start;
+    max = std::max({max, end + part_start, static_cast<size_t>(part >> kShift & kField)});
+    end = part_end == pages_each ? end + pages_each : part_end;
   }
   return {start, max, end};
 }

@@ -7,15 +7,6 @@
 
 namespace spanmalloc {
 
-namespace {
-
-// 10 bits hold a count of 0 to 512 pages.
-constexpr unsigned kCountBits = 10;
-constexpr unsigned kFlagBits = 2;
-static_assert(32 + 3 * kCountBits + kFlagBits == 64);
-
-}  // namespace
-
 ChunkActivity ChunkActivity::unpack(uint64_t word) {
   const auto take = [&word](unsigned bits) {
     const uint32_t field = static_cast<uint32_t>(word & low_bits(bits));
@@ -47,10 +38,7 @@ void ChunkActivity::roll_to(uint32_t now) {
   generation = now;
 }
 
-bool ChunkActivity::may_scavenge(uint32_t now, ScavengeMode mode, ScavengeUnit unit) const {
-  const uint32_t flag = unit == ScavengeUnit::kHugePage ? kMayHaveFreeHugePage : kMayHaveFree;
-  if ((flags & flag) == 0) return false;
-  if (mode == ScavengeMode::kForced) return true;
+bool ChunkActivity::is_sparse(uint32_t now) const {
   ChunkActivity rolled = *this;
   rolled.roll_to(now);
   return rolled.peak < kDensePages && rolled.last_peak < kDensePages;
@@ -123,8 +111,7 @@ void ScavengeIndex::freed_released(ChunkNumber chunk, size_t count) {
 
 void ScavengeIndex::set_empty(ChunkNumber chunk, ScavengeUnit unit) {
   ChunkActivity now = activity(chunk);
-  now.flags &= unit == ScavengeUnit::kHugePage ? ~ChunkActivity::kMayHaveFreeHugePage
-                                               : ~ChunkActivity::kMayHaveFree;
+  now.flags &= ~ChunkActivity::flag_of(unit);
   store(chunk, now);
 }
 
@@ -137,7 +124,9 @@ ScavengeIndex::Found ScavengeIndex::find(ScavengeMode mode, ScavengeUnit unit) {
   const size_t start = seen.page().chunk().value;
   for (size_t chunk = start + 1; chunk > low;) {
     --chunk;
-    if (!activity({chunk}).may_scavenge(now, mode, unit)) continue;
+    const uint64_t word = words_[chunk].load(std::memory_order_relaxed);
+    if (!ChunkActivity::may_have(word, unit)) continue;
+    if (mode == ScavengeMode::kBackground && !ChunkActivity::unpack(word).is_sparse(now)) continue;
     if (chunk == start) return {{chunk}, seen.page().index_in_chunk(), true};
     from.lower(seen, first_page({chunk}) + PageCount{kPagesPerChunk - 1});
     return {{chunk}, kPagesPerChunk - 1, true};

@@ -40,16 +40,32 @@ struct ChunkActivity {
   uint32_t last_peak = 0;   // most pages in use in the epoch before it
   uint32_t flags = 0;
 
+  // True when the word of a chunk says that pages of this unit may be there. Cheaper than the whole
+  // rule; searches pass over most chunks by it.
+  static bool may_have(uint64_t word, ScavengeUnit unit) {
+    return (word >> kFlagsShift & flag_of(unit)) != 0;
+  }
+  static constexpr uint32_t flag_of(ScavengeUnit unit) {
+    return unit == ScavengeUnit::kHugePage ? kMayHaveFreeHugePage : kMayHaveFree;
+  }
+
   static ChunkActivity unpack(uint64_t word);
   uint64_t pack() const;
 
   // Brings the peaks up to the epoch `now`.
   void roll_to(uint32_t now);
 
-  // True when the rules of mode and unit allow a look at the chunk in epoch `now`.
-  bool may_scavenge(uint32_t now, ScavengeMode mode, ScavengeUnit unit) const;
+  // True when the chunk neither is dense nor was in the epoch `now` or the one before.
+  bool is_sparse(uint32_t now) const;
 
   bool operator==(const ChunkActivity&) const = default;
+
+ private:
+  // 10 bits hold a count of 0 to 512 pages.
+  static constexpr unsigned kCountBits = 10;
+  static constexpr unsigned kFlagBits = 2;
+  static constexpr unsigned kFlagsShift = 3 * kCountBits;
+  static_assert(kFlagsShift + kFlagBits + 32 == 64);
 };
 
 // The page below which (inclusive) a search has still to look. It is lowered by searches, which

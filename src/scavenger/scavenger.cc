@@ -26,6 +26,8 @@ constexpr size_t kStepBytes = size_t{4} << 20;
 // Released at most by a tick that runs in the program's own thread: well under a millisecond.
 constexpr size_t kTickBytes = size_t{2} << 20;
 
+constexpr uint32_t kCallsPerClockRead = 64;
+
 constexpr uint64_t kNsPerMs = 1'000'000;
 // A thread that ends is counted by the kernel until a little after its last destructor.
 constexpr uint64_t kThreadEndWaitNs = 5 * kNsPerMs;
@@ -38,8 +40,7 @@ uint64_t SystemScavengerClock::thread_cpu_ns() { return platform::thread_cpu_ns(
 void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) { platform::sleep_ns(nanoseconds); }
 
 bool Scavenger::has_much_to_release() const {
-  const size_t idle = page_heap_.free_retained_bytes() + centrals_.depot_bytes();
-  return idle > kWakeBytes + page_heap_.in_use_bytes() / 8;
+  return page_heap_.free_retained_bytes() > kWakeBytes + page_heap_.in_use_bytes() / 8;
 }
 
 void Scavenger::note_growth() {
@@ -129,6 +130,8 @@ bool Scavenger::park() {
 }
 
 void Scavenger::tick_without_thread() {
+  // Large blocks may come and go every microsecond: the clock is read at a few of the calls.
+  if (tick_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerClockRead != 0) return;
   const uint64_t now = clock_.monotonic_ns();
   uint64_t due = next_tick_ns_.load(std::memory_order_relaxed);
   const uint64_t next = now + options_[Option::kEpochMilliseconds] * kNsPerMs;

@@ -119,6 +119,7 @@ class Scavenger {
   size_t threads_started_before_ = 0;
   // When ticks without a thread are due.
   std::atomic<uint64_t> next_tick_ns_{0};
+  std::atomic<uint32_t> tick_calls_{0};
 };
 
 }  // namespace spanmalloc

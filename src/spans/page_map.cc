@@ -46,18 +46,31 @@ bool PageMap::prepare_chunk(size_t chunk) {
   return true;
 }
 
-void PageMap::set(PageRange pages, Span* span, SizeClass size_class) {
-  size_t page = pages.first.value;
-  const size_t end = pages.end().value;
-  memset(&classes_[page], size_class, pages.count.value);
-  while (page < end) {
-    Leaf* leaf = leaves_[page / kPagesPerChunk].load(std::memory_order_acquire);
-    const size_t chunk_end = (page / kPagesPerChunk + 1) * kPagesPerChunk;
-    for (; page < end && page < chunk_end; ++page) {
-      // Release: whoever finds the span by a stray pointer reads a complete record.
-      leaf->spans[page % kPagesPerChunk].store(span, std::memory_order_release);
-    }
+void PageMap::set_small(PageRange pages, Span* span, SizeClass size_class) {
+  memset(&classes_[pages.first.value], size_class, pages.count.value);
+  for (size_t page = pages.first.value; page < pages.end().value; ++page) {
+    set_large(PageNumber{page}, span);
   }
+}
+
+void PageMap::set_large(PageNumber first, Span* span) {
+  Leaf* leaf = leaves_[first.chunk().value].load(std::memory_order_acquire);
+  // Release: whoever finds the span by a stray pointer reads a complete record.
+  leaf->spans[first.index_in_chunk()].store(span, std::memory_order_release);
+}
+
+Span* PageMap::find_large_around(uintptr_t address) const {
+  const size_t covered = class_map_.page_count.load(std::memory_order_acquire);
+  if (address >> kPageShift >= covered) return nullptr;
+  for (uintptr_t page = address >> kPageShift; page > 0; --page) {
+    if (leaves_[page / kPagesPerChunk].load(std::memory_order_acquire) == nullptr) return nullptr;
+    Span* span = find(page << kPageShift);
+    if (span == nullptr) continue;
+    const bool inside = span->state() == SpanState::kLarge && address >= span->base() &&
+                        address - span->base() < span->bytes().value;
+    return inside ? span : nullptr;
+  }
+  return nullptr;
 }
 
 }  // namespace spanmalloc

@@ -53,17 +53,25 @@ class PageMap {
 
   const ClassMap& class_map() const { return class_map_; }
 
-  // The span that contains `address`, or nullptr. The answer for an address that the caller does
-  // not own may be stale: read the span's state first.
+  // The small span that contains `address`, the large one whose first page contains it, or nullptr.
+  // The answer for an address that the caller does not own may be stale: read the span's state first.
   Span* find(uintptr_t address) const;
 
   // Makes room for entries of these pages. False when memory is refused.
   [[nodiscard]] bool prepare(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
 
-  // Maps all pages to the span. REQUIRES: prepared; the caller owns the pages.
-  void set(PageRange pages, Span* span, SizeClass size_class);
-  // Maps all pages to nothing. REQUIRES: the caller owns the pages.
-  void clear(PageRange pages) { set(pages, nullptr, kNoSizeClass); }
+  // Maps all pages to a span of small objects. REQUIRES: prepared; the caller owns the pages.
+  void set_small(PageRange pages, Span* span, SizeClass size_class);
+  void clear_small(PageRange pages) { set_small(pages, nullptr, kNoSizeClass); }
+
+  // Maps the first page of a large span, which is all that a valid pointer to its object needs.
+  // REQUIRES: prepared; the caller owns the page.
+  void set_large(PageNumber first, Span* span);
+  void clear_large(PageNumber first) { set_large(first, nullptr); }
+
+  // The large span that contains `address`, found by looking at every page below it; nullptr when
+  // there is none. For the report of a misuse only.
+  Span* find_large_around(uintptr_t address) const;
 
   Mutex& mutex() { return mutex_; }
 

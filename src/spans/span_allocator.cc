@@ -44,7 +44,7 @@ Span* SpanAllocator::new_small(SizeClass size_class, Growth growth) {
   }
   const uintptr_t base = page_heap_.window().address(allocation.pages.first);
   span->start_small(allocation.pages, base, size_class, content_of(allocation));
-  page_map_.set(allocation.pages, span, size_class);
+  page_map_.set_small(allocation.pages, span, size_class);
   small_span_bytes_.fetch_add(count.bytes().value, std::memory_order_relaxed);
   return span;
 }
@@ -57,14 +57,14 @@ Span* SpanAllocator::new_large(PageCount count, PageCount alignment, Growth grow
     give_back_record(span, 0);
     return nullptr;
   }
-  if (!page_map_.prepare(allocation.pages)) {
+  if (!page_map_.prepare({allocation.pages.first, PageCount{1}})) {
     page_heap_.free(allocation.pages);
     give_back_record(span, 0);
     return nullptr;
   }
   const uintptr_t base = page_heap_.window().address(allocation.pages.first);
   span->start_large(allocation.pages, base, content_of(allocation));
-  page_map_.set(allocation.pages, span, kNoSizeClass);
+  page_map_.set_large(allocation.pages.first, span);
   large_bytes_.fetch_add(count.bytes().value, std::memory_order_relaxed);
   large_count_.fetch_add(1, std::memory_order_relaxed);
   return span;
@@ -75,7 +75,7 @@ void SpanAllocator::delete_small(Span* span) {
   const size_t words = Span::words_for(span->size_class());
   const bool ended = span->end(SpanState::kSmall);
   SPANMALLOC_CHECK(ended, "a span ended twice");
-  page_map_.clear(pages);
+  page_map_.clear_small(pages);
   give_back_record(span, words);
   page_heap_.free(pages);
   small_span_bytes_.fetch_sub(pages.count.bytes().value, std::memory_order_relaxed);
@@ -84,7 +84,7 @@ void SpanAllocator::delete_small(Span* span) {
 bool SpanAllocator::end_large(Span* span, Backing backing) {
   const PageRange pages = span->pages();
   if (!span->end(SpanState::kLarge)) return false;
-  page_map_.clear(pages);
+  page_map_.clear_large(pages.first);
   give_back_record(span, 0);
   if (backing == Backing::kReleased) {
     page_heap_.free_released(pages);
@@ -108,7 +108,6 @@ bool SpanAllocator::resize_large(Span* span, PageCount count) {
   if (count < pages.count) {
     const PageRange tail{pages.first + count, pages.count - count};
     span->set_page_count(count);
-    page_map_.clear(tail);
     page_heap_.free(tail);
     large_bytes_.fetch_sub(tail.count.bytes().value, std::memory_order_relaxed);
     return true;
@@ -116,12 +115,7 @@ bool SpanAllocator::resize_large(Span* span, PageCount count) {
   if (count == pages.count) return true;
   const PageRange more{pages.end(), count - pages.count};
   if (!page_heap_.allocate_at(more, Growth::kAllowed).ok()) return false;
-  if (!page_map_.prepare(more)) {
-    page_heap_.free(more);
-    return false;
-  }
   span->set_page_count(count);
-  page_map_.set(more, span, kNoSizeClass);
   large_bytes_.fetch_add(more.count.bytes().value, std::memory_order_relaxed);
   return true;
 }

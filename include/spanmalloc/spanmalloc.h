@@ -1,0 +1,72 @@
+/* spanmalloc beyond malloc: memory return, options, statistics. Usable from C and C++.
+ *
+ * A program that must also run without the library declares what it uses weak and tests it for
+ * NULL; the library may be preloaded or linked. */
+#ifndef SPANMALLOC_SPANMALLOC_H_
+#define SPANMALLOC_SPANMALLOC_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SPANMALLOC_VERSION_MAJOR 0
+#define SPANMALLOC_VERSION_MINOR 1
+#define SPANMALLOC_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of the library that runs, as "0.1.0". */
+const char* spanmalloc_version(void);
+
+/* Gives all memory back to the system that no live block needs, also what the calling thread, ended
+ * threads and the library itself keep for speed. Returns the bytes given back. May take
+ * milliseconds; other threads go on meanwhile. */
+size_t spanmalloc_release_memory(void);
+
+/* Where the memory of the process's heap is, in bytes. in_use + free_retained + released = mapped;
+ * live_small + live_large + cached + free_in_spans + span_waste = in_use. Exact when no other thread
+ * allocates meanwhile. */
+typedef struct spanmalloc_stats {
+  size_t size;           /* of this structure, set by the caller */
+  size_t mapped;         /* pages that belong to the heap */
+  size_t in_use;         /* pages of spans */
+  size_t free_retained;  /* free pages that the system still backs */
+  size_t released;       /* pages given back, or never touched */
+  size_t live_small;     /* blocks up to 32 KiB that the program owns, by class size */
+  size_t live_large;     /* larger blocks that the program owns, by pages */
+  size_t cached;         /* free blocks in thread caches and depots */
+  size_t free_in_spans;  /* free blocks in partly used spans */
+  size_t span_waste;     /* what remains behind the last block of a span */
+  size_t metadata;       /* the allocator's own records */
+  size_t resident;       /* of the whole process, as the system sees it */
+  size_t large_count;    /* live large blocks */
+  size_t thread_caches;  /* thread caches made so far */
+  size_t scavenged;      /* bytes given back since the start */
+} spanmalloc_stats;
+
+/* Fills *stats as far as stats->size reaches. Returns 0, or -1 when the size is 0. */
+int spanmalloc_get_stats(spanmalloc_stats* stats);
+
+/* Writes the statistics as JSON to `buffer`, cut off at `capacity`, always ended by a zero byte.
+ * Returns the length of the text. */
+size_t spanmalloc_stats_json(char* buffer, size_t capacity);
+
+/* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown or the
+ * value is out of range. */
+int spanmalloc_set_option(const char* name, uint64_t value);
+
+/* Reads an option. Returns 0, or -1 when the name is unknown. */
+int spanmalloc_get_option(const char* name, uint64_t* value);
+
+/* Whether `pointer` points into memory of this allocator. Never touches what it points to. */
+int spanmalloc_owns(const void* pointer);
+
+/* Checks all structures of the allocator and ends the process if one is damaged. Slow. */
+void spanmalloc_check(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SPANMALLOC_SPANMALLOC_H_ */

@@ -1,0 +1,75 @@
+// The interface of include/spanmalloc/spanmalloc.h, whose comments are the contract.
+
+#include "spanmalloc/spanmalloc.h"
+
+#include <cstring>
+
+#include "platform/compiler.h"
+#include "platform/errno_guard.h"
+#include "platform/virtual_memory.h"
+#include "stats/heap_stats.h"
+
+using namespace spanmalloc;
+
+extern "C" {
+
+SPANMALLOC_EXPORT const char* spanmalloc_version(void) { return "0.1.0"; }
+
+SPANMALLOC_EXPORT size_t spanmalloc_release_memory(void) {
+  platform::ErrnoGuard errno_guard;
+  return heap.release_everything();
+}
+
+SPANMALLOC_EXPORT int spanmalloc_get_stats(spanmalloc_stats* stats) {
+  if (stats->size == 0) return -1;
+  const HeapStats now = read_stats(heap);
+  spanmalloc_stats full{};
+  full.size = stats->size < sizeof(full) ? stats->size : sizeof(full);
+  full.mapped = now.mapped;
+  full.in_use = now.in_use;
+  full.free_retained = now.free_retained;
+  full.released = now.released;
+  full.live_small = now.live_small();
+  full.live_large = now.live_large;
+  full.cached = now.cached;
+  full.free_in_spans = now.free_in_spans;
+  full.span_waste = now.span_waste;
+  full.metadata = now.metadata;
+  full.resident = platform::resident_bytes();
+  full.large_count = now.large_count;
+  full.thread_caches = now.thread_caches;
+  full.scavenged = now.scavenged;
+  memcpy(stats, &full, full.size);
+  return 0;
+}
+
+SPANMALLOC_EXPORT size_t spanmalloc_stats_json(char* buffer, size_t capacity) {
+  if (capacity == 0) return 0;
+  TextWriter out(buffer, capacity);
+  write_json(read_stats(heap), out);
+  return out.length();
+}
+
+SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {
+  const OptionRow* row = Options::find(name, strlen(name));
+  return row != nullptr && heap.options().set(row->option, value) ? 0 : -1;
+}
+
+SPANMALLOC_EXPORT int spanmalloc_get_option(const char* name, uint64_t* value) {
+  const OptionRow* row = Options::find(name, strlen(name));
+  if (row == nullptr) return -1;
+  *value = heap.options()[row->option];
+  return 0;
+}
+
+SPANMALLOC_EXPORT int spanmalloc_owns(const void* pointer) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  return heap.class_map()[address] != kNoSizeClass ||
+                 heap.page_map().find_large_around(address) != nullptr
+             ? 1
+             : 0;
+}
+
+SPANMALLOC_EXPORT void spanmalloc_check(void) { heap.check_invariants(); }
+
+}  // extern "C"

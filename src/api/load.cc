@@ -1,0 +1,30 @@
+// What happens when the library is loaded, before most constructors of the program. Nothing here
+// is needed for malloc to work: calls that come earlier find constant-initialised state.
+
+#include <cstdlib>
+
+#include "heap/heap.h"
+#include "platform/system.h"
+#include "stats/heap_stats.h"
+
+namespace spanmalloc {
+
+namespace {
+
+void print_statistics() {
+  BufferedText<2048> text;
+  write_text(read_stats(heap), text);
+  platform::write_error(text.begin(), text.length());
+}
+
+// The fork handlers must be the first in the process, so that they run last before a fork and
+// first after it, and other handlers may use malloc.
+__attribute__((constructor(101))) void on_load() {
+  heap.attach_thread();
+  heap.read_options();
+  if (heap.options()[Option::kStatsAtExit] != 0) atexit(&print_statistics);
+}
+
+}  // namespace
+
+}  // namespace spanmalloc

@@ -1,0 +1,58 @@
+#include "stats/heap_stats.h"
+
+namespace spanmalloc {
+
+namespace {
+
+void read_pages(Heap& from, HeapStats& stats) {
+  const PageHeapStats pages = from.page_heap().stats();
+  stats.mapped = pages.mapped.bytes().value;
+  stats.in_use = pages.in_use.bytes().value;
+  stats.free_retained = pages.free_retained.bytes().value;
+  stats.released = pages.released.bytes().value;
+  stats.scavenged = static_cast<size_t>(pages.scavenged_pages) * kPageBytes;
+}
+
+void read_class(CentralList& central, SizeClass size_class, HeapStats& stats) {
+  const SizeClassInfo& info = kSizeClasses[size_class];
+  const CentralStats shared = central.stats();
+  ClassStats& of_class = stats.classes[size_class];
+  of_class.cached = shared.depot_bytes;
+  of_class.free_in_spans = shared.free_bytes;
+  stats.free_in_spans += shared.free_bytes;
+  stats.partly_used_spans += shared.partly_used_spans;
+  const size_t span_bytes = PageCount{info.span_pages}.bytes().value;
+  stats.small_spans += shared.spans * span_bytes;
+  stats.span_waste += shared.spans * (span_bytes - info.objects_per_span * info.object_bytes);
+}
+
+void read_thread_caches(Heap& from, HeapStats& stats) {
+  from.registry().for_each([&](const ThreadCache& cache) {
+    ++stats.thread_caches;
+    for (size_t index = 1; index < kSizeClassCount; ++index) {
+      const SizeClass size_class = static_cast<SizeClass>(index);
+      stats.classes[size_class].cached +=
+          cache.object_count(size_class) * kSizeClasses[size_class].object_bytes;
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
+HeapStats read_stats(Heap& from) {
+  HeapStats stats;
+  if (!from.is_open()) return stats;
+  read_pages(from, stats);
+  from.centrals().for_each([&](CentralList& central, SizeClass size_class) {
+    read_class(central, size_class, stats);
+  });
+  read_thread_caches(from, stats);
+  for (const ClassStats& of_class : stats.classes) stats.cached += of_class.cached;
+  stats.live_large = from.spans().large_bytes();
+  stats.large_count = from.spans().large_count();
+  stats.metadata = from.arena().used_bytes();
+  return stats;
+}
+
+}  // namespace spanmalloc
