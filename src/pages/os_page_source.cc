@@ -48,19 +48,36 @@ bool OsPageSource::open(size_t window_bytes) {
                    "address window is not a power of two of chunks");
   arena_bytes_ = default_arena_bytes(limit, window_bytes);
 
-  // A start that differs from process to process, in the second quarter of the window.
-  const size_t starts = std::max<size_t>(1, window_bytes / 4 / kChunkBytes);
-  const uintptr_t start = window_bytes / 4 + platform::process_random() % starts * kChunkBytes;
-
-  Arena first;
-  for (size_t bytes = arena_bytes_; first.end == 0 && bytes >= kChunkBytes; bytes /= 2) {
-    first = reserve_at(start, align_up(bytes, kChunkBytes));
+  window_ = {0, pages_for(window_bytes)};
+  if (!reserve_first_arena()) {
+    window_ = {};
+    return false;
   }
-  if (first.end == 0) return false;
-  // The kernel may have its own idea of where memory lies: then the window reaches up to there.
-  window_ = {0, pages_for(std::max(window_bytes, std::bit_ceil(first.end)))};
-  current_ = first;
   return true;
+}
+
+// A start that differs from process to process, in the second quarter of the window or, where
+// something else lies there, at another place of that quarter. If the kernel insists on its own
+// idea of where memory lies, the window reaches up to there.
+bool OsPageSource::reserve_first_arena() {
+  const size_t quarter = window_.size.bytes().value / 4;
+  const size_t starts = std::max<size_t>(1, quarter / kChunkBytes);
+  const size_t random = platform::process_random() % starts;
+  for (size_t bytes = arena_bytes_; bytes >= kChunkBytes; bytes = align_up(bytes / 2, kChunkBytes)) {
+    for (size_t place = 0; place < kPlaces; ++place) {
+      const size_t chunk = (random + place * starts / kPlaces) % starts;
+      current_ = reserve_at(quarter + chunk * kChunkBytes, bytes);
+      if (current_.end == 0) break;
+      if (is_in_window(current_)) return true;
+      if (place + 1 == kPlaces || !platform::kAddressHintsAllowed) {
+        window_.size = pages_for(std::bit_ceil(current_.end));
+        return true;
+      }
+      (void)platform::unmap(current_.begin, current_.bytes());
+    }
+    if (bytes == kChunkBytes) break;
+  }
+  return false;
 }
 
 bool OsPageSource::is_in_window(Arena arena) const {

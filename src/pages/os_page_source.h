@@ -21,9 +21,10 @@ class OsPageSource final : public PageSource {
   OsPageSource& operator=(const OsPageSource&) = delete;
 
   // Chooses the window and reserves the first arena in it. The window begins at address 0, so that
-  // one comparison tells whether an address can be in it, and the heap lies low in the address space,
-  // so that the window is small. `window_bytes` is a power of two and a multiple of the chunk, or 0
-  // for a choice by the machine's memory and the process's limit.
+  // one comparison tells whether an address can be in it, and the heap lies low in the address
+  // space, so that the window is small. `window_bytes` is a power of two and a multiple of the
+  // chunk, or 0 for a choice by the machine's memory and the process's limit; the window becomes
+  // larger if the kernel places memory beyond it.
   // False when address space is refused; may be tried again. Does nothing once open.
   [[nodiscard]] bool open(size_t window_bytes = 0);
 
@@ -45,6 +46,7 @@ class OsPageSource final : public PageSource {
   // Rests of arenas that were too small for a request; used for later ones.
   static constexpr size_t kMaxRests = 8;
 
+  bool reserve_first_arena();
   bool add_arena(size_t needed);
   Arena reserve_in_window(size_t bytes);
   Arena reserve_at(uintptr_t hint, size_t bytes) const;

@@ -1,0 +1,204 @@
+#include "pages/os_page_source.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <set>
+#include <vector>
+
+#include "base/bits.h"
+#include "base/metadata_arena.h"
+#include "pages/page_heap.h"
+#include "platform/compiler.h"
+
+namespace spanmalloc {
+namespace {
+
+constexpr PageCount kChunk{kPagesPerChunk};
+constexpr size_t kMiB = size_t{1} << 20;
+constexpr size_t kGiB = size_t{1} << 30;
+
+constinit OsPageSource static_source;
+
+unsigned char* pointer(const OsPageSource& source, PageNumber page) {
+  return reinterpret_cast<unsigned char*>(source.window().address(page));
+}
+
+TEST(OsPageSource, IsUsableFromStaticStorage) {
+  ASSERT_TRUE(static_source.open());
+  const AddressWindow window = static_source.window();
+  EXPECT_EQ(window.base, 0u);
+  EXPECT_GE(window.size.bytes().value, 64 * kGiB);
+  EXPECT_TRUE(is_power_of_two(window.size.value));
+  ASSERT_TRUE(static_source.open());
+  EXPECT_EQ(static_source.window().base, window.base);
+}
+
+TEST(OsPageSource, MemoryIsZeroChunkAlignedAndInTheWindow) {
+  OsPageSource source;
+  ASSERT_TRUE(source.open());
+  for (const size_t pages : {1u, 512u, 513u, 2000u}) {
+    const PageRange range = source.grow({pages});
+    ASSERT_GE(range.count.value, pages);
+    EXPECT_EQ(range.count.value % kPagesPerChunk, 0u);
+    EXPECT_EQ(range.first.index_in_chunk(), 0u);
+    EXPECT_TRUE(source.window().contains(source.window().address(range.first)));
+    unsigned char* bytes = pointer(source, range.first);
+    EXPECT_EQ(bytes[0], 0);
+    bytes[0] = 1;
+    EXPECT_EQ(bytes[range.count.bytes().value - 1], 0);
+    bytes[range.count.bytes().value - 1] = 1;
+  }
+}
+
+TEST(OsPageSource, RangesContinueEachOther) {
+  if constexpr (!platform::kAddressHintsAllowed) GTEST_SKIP() << "no hints under this sanitizer";
+  OsPageSource source;
+  ASSERT_TRUE(source.open());
+  PageRange last = source.grow({1});
+  EXPECT_TRUE(source.continues_at(last.end(), kChunk));
+  EXPECT_FALSE(source.continues_at(last.first, kChunk));
+  for (int i = 0; i < 40; ++i) {  // over the borders of arenas
+    const PageRange next = source.grow({1});
+    EXPECT_EQ(next.first, last.end());
+    last = next;
+  }
+}
+
+TEST(OsPageSource, TwoSourcesDoNotDisturbEachOther) {
+  OsPageSource a;
+  OsPageSource b;
+  ASSERT_TRUE(a.open());
+  ASSERT_TRUE(b.open());
+  std::set<uintptr_t> addresses;
+  for (int i = 0; i < 30; ++i) {
+    for (OsPageSource* source : {&a, &b}) {
+      const PageRange range = source->grow({1});
+      ASSERT_EQ(range.count, kChunk);
+      EXPECT_TRUE(addresses.insert(source->window().address(range.first)).second);
+    }
+  }
+}
+
+TEST(OsPageSource, RefusesWhatTheWindowCannotHold) {
+  OsPageSource source;
+  ASSERT_TRUE(source.open(kGiB));
+  EXPECT_EQ(source.grow({0}).count.value, 0u);
+  EXPECT_EQ(source.grow(source.window().size + PageCount{1}).count.value, 0u);
+  EXPECT_EQ(source.grow({SIZE_MAX}).count.value, 0u);
+  EXPECT_EQ(source.grow({1}).count, kChunk);
+}
+
+TEST(OsPageSource, ReleasedMemoryReadsAsZero) {
+  OsPageSource source;
+  ASSERT_TRUE(source.open());
+  const PageRange range = source.grow(kChunk);
+  memset(pointer(source, range.first), 7, kChunkBytes);
+  const PageRange part{range.first + PageCount{8}, {16}};
+  ASSERT_EQ(source.release(part), platform::ReleaseResult::kReleasedReadsZero);
+  EXPECT_EQ(pointer(source, part.first)[-1], 7);
+  EXPECT_EQ(pointer(source, part.first)[0], 0);
+  EXPECT_EQ(pointer(source, part.end())[-1], 0);
+  EXPECT_EQ(pointer(source, part.end())[0], 7);
+  source.advise_huge_pages(range, platform::HugePages::kAsk);
+  source.advise_huge_pages(range, platform::HugePages::kRefuse);
+}
+
+TEST(OsPageSource, WorksUnderThePageHeap) {
+  OsPageSource source;
+  ASSERT_TRUE(source.open());
+  MetadataArena arena;
+  PageHeap heap(source, arena);
+  ASSERT_TRUE(heap.open(source.window()));
+  const size_t count = 32 * kMiB / kPageBytes;
+  const PageAllocation a = heap.allocate({count}, {1024}, Growth::kAllowed);
+  ASSERT_TRUE(a.ok());
+  EXPECT_EQ(source.window().address(a.pages.first) % (8 * kMiB), 0u);
+  memset(pointer(source, a.pages.first), 1, 32 * kMiB);
+  const size_t full = platform::resident_bytes();
+  heap.free(a.pages);
+  EXPECT_GE(heap.scavenge({SIZE_MAX}, ScavengeMode::kForced).value, 32 * kMiB);
+  if (platform::resident_bytes() != 0) {
+    EXPECT_LT(platform::resident_bytes(), full - 24 * kMiB);
+  }
+  const PageAllocation again = heap.allocate({count}, {1}, Growth::kForbidden);
+  EXPECT_TRUE(again.is_zero());
+  EXPECT_EQ(pointer(source, again.pages.first)[12345], 0);
+  heap.check_invariants();
+}
+
+// Runs `body` in a child, so that what it maps and limits ends with it; returns what it returned.
+template <typename Body>
+int in_child(Body body) {
+  const pid_t child = fork();
+  if (child == 0) _exit(body());
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(OsPageSource, UsesUpTheWindow) {
+  if constexpr (!platform::kAddressHintsAllowed) GTEST_SKIP() << "no hints under this sanitizer";
+  const int result = in_child([] {
+    OsPageSource source;
+    if (!source.open(32 * kGiB)) return 1;
+    // The sanitizers' shadow memory may leave no place in so low a window.
+    if (source.window().size.bytes().value != 32 * kGiB) return 0;
+    size_t mapped = 0;
+    PageRange range;
+    while ((range = source.grow(pages_for(256 * kMiB))).count.value != 0) {
+      if (!source.window().contains(source.window().address(range.end()) - 1)) return 2;
+      mapped += range.count.bytes().value;
+    }
+    return mapped >= 16 * kGiB && mapped <= 32 * kGiB ? 0 : 3;
+  });
+  EXPECT_EQ(result, 0);
+}
+
+// The address space that the process has mapped.
+size_t mapped_bytes() {
+  size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * platform::page_bytes();
+}
+
+// Under a small limit on address space the heap works, refuses at the limit, and works again after
+// memory was freed.
+TEST(OsPageSource, LivesWithASmallAddressSpace) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer needs address space";
+#else
+  const int result = in_child([] {
+    const size_t bytes = mapped_bytes() + 80 * kMiB;
+    const rlimit limit{bytes, bytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) return 1;
+    OsPageSource source;
+    MetadataArena arena;
+    PageHeap heap(source, arena);
+    if (!source.open()) return 2;
+    if (!heap.open(source.window())) return 3;
+    PageRange blocks[64];
+    size_t count = 0;
+    while (count < 64) {
+      const PageAllocation a = heap.allocate({256}, {1}, Growth::kAllowed);
+      if (!a.ok()) break;
+      blocks[count++] = a.pages;
+    }
+    if (count < 10 || count == 64) return 4;
+    for (size_t i = 0; i < count; ++i) heap.free(blocks[i]);
+    for (size_t i = 0; i < count; ++i) {
+      if (!heap.allocate({256}, {1}, Growth::kAllowed).ok()) return 5;
+    }
+    heap.check_invariants();
+    return 0;
+  });
+  EXPECT_EQ(result, 0);
+#endif
+}
+
+}  // namespace
+}  // namespace spanmalloc
