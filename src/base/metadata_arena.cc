@@ -1,5 +1,7 @@
 #include "base/metadata_arena.h"
 
+#include <new>
+
 #include "base/bits.h"
 #include "base/check.h"
 #include "platform/virtual_memory.h"
@@ -13,28 +15,55 @@ constexpr size_t kBlockBytes = 1 << 20;
 
 }  // namespace
 
+MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
+  const size_t block = align_up(bytes, platform::page_bytes());
+  const uintptr_t mapped = platform::map(block, 0);
+  if (mapped == 0) return nullptr;
+  platform::name_range(mapped, block, "spanmalloc metadata");
+  mapped_bytes_.fetch_add(block, std::memory_order_relaxed);
+  return new (reinterpret_cast<void*>(mapped)) SpareBlock{nullptr, block};
+}
+
+// Makes a block with `needed` bytes the one that is allocated from.
+bool MetadataArena::open_block(size_t needed) {
+  SpareBlock* block = spare_;
+  if (block != nullptr && block->bytes >= needed) {
+    spare_ = block->next;
+  } else {
+    block = map_block(needed > kBlockBytes ? needed : kBlockBytes);
+    if (block == nullptr) block = map_block(needed);
+    if (block == nullptr) return false;
+  }
+  next_ = reinterpret_cast<uintptr_t>(block);
+  end_ = next_ + block->bytes;
+  *block = {};
+  return true;
+}
+
 void* MetadataArena::allocate(size_t bytes, size_t alignment) {
   SPANMALLOC_DCHECK(is_power_of_two(alignment) && alignment <= 4096, "bad metadata alignment");
   MutexLock lock(mutex_);
   uintptr_t start = align_up(next_, alignment);
   if (next_ == 0 || start + bytes > end_) {
-    size_t block = align_up(bytes > kBlockBytes ? bytes : kBlockBytes, platform::page_bytes());
-    uintptr_t mapped = platform::map(block, 0);
-    if (mapped == 0) {
-      block = align_up(bytes, platform::page_bytes());
-      mapped = platform::map(block, 0);
-      if (mapped == 0) return nullptr;
-    }
-    platform::name_range(mapped, block, "spanmalloc metadata");
-    mapped_bytes_.fetch_add(block, std::memory_order_relaxed);
-    // A block that continues the last one leaves no remainder behind.
-    if (mapped != end_) next_ = mapped;
-    end_ = mapped + block;
-    start = align_up(next_, alignment);
+    // A block starts on a page, which meets every alignment.
+    if (!open_block(bytes)) return nullptr;
+    start = next_;
   }
   next_ = start + bytes;
   used_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   return reinterpret_cast<void*>(start);
+}
+
+bool MetadataArena::ensure_mapped(size_t bytes) {
+  if (mapped_bytes() >= bytes) return true;
+  MutexLock lock(mutex_);
+  while (mapped_bytes() < bytes) {
+    SpareBlock* block = map_block(kBlockBytes);
+    if (block == nullptr) return false;
+    block->next = spare_;
+    spare_ = block;
+  }
+  return true;
 }
 
 }  // namespace spanmalloc

@@ -20,6 +20,11 @@ class MetadataArena {
   // REQUIRES: alignment is a power of two, at most 4096.
   void* allocate(size_t bytes, size_t alignment) SPANMALLOC_EXCLUDES(mutex_);
 
+  // Maps ahead until at least `bytes` bytes in all are mapped. What the heap may come to need for its
+  // memory is mapped before that memory, so that a process at the limit of its address space can
+  // still use every free page in any way. False when the system refuses.
+  [[nodiscard]] bool ensure_mapped(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
+
   // Bytes mapped from the system so far, whole blocks counted.
   size_t mapped_bytes() const { return mapped_bytes_.load(std::memory_order_relaxed); }
   // Bytes handed out so far.
@@ -28,9 +33,19 @@ class MetadataArena {
   Mutex& mutex() { return mutex_; }
 
  private:
+  // A block that was mapped ahead; the header lies at its start.
+  struct SpareBlock {
+    SpareBlock* next;
+    size_t bytes;
+  };
+
+  SpareBlock* map_block(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
+  bool open_block(size_t needed) SPANMALLOC_REQUIRES(mutex_);
+
   Mutex mutex_{LockRank::kMetadata};
   uintptr_t next_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uintptr_t end_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  SpareBlock* spare_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
   std::atomic<size_t> mapped_bytes_{0};
   std::atomic<size_t> used_bytes_{0};
 };

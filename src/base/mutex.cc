@@ -38,59 +38,68 @@ void note_unlocked(LockRank rank) {
 
 void Mutex::lock() {
   check_rank_before_lock(rank_);
-  uint32_t expected = kFree;
+  const uint32_t mine = platform::thread_number() << 1;
+  uint32_t expected = 0;
   // Acquire: the section sees what the last holder wrote before its releasing unlock.
-  if (!state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire,
-                                      std::memory_order_relaxed)) {
-    lock_slow();
+  if (!word_.compare_exchange_strong(expected, mine, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+    lock_slow(mine);
   }
-  owner_.store(platform::thread_identity(), std::memory_order_relaxed);
   note_locked(rank_);
 }
 
-void Mutex::lock_slow() {
+void Mutex::lock_slow(uint32_t mine) {
   for (int round = 0; round < kSpinRounds; ++round) {
     platform::spin_pause();
-    uint32_t expected = kFree;
-    if (state_.load(std::memory_order_relaxed) == kFree &&
-        state_.compare_exchange_weak(expected, kHeld, std::memory_order_acquire,
-                                     std::memory_order_relaxed)) {
+    uint32_t expected = 0;
+    if (word_.load(std::memory_order_relaxed) == 0 &&
+        word_.compare_exchange_weak(expected, mine, std::memory_order_acquire,
+                                    std::memory_order_relaxed)) {
       return;
     }
   }
-  // Once slept, the lock is taken as contended: others may sleep too, and the unlock must wake one.
-  while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
-    platform::futex_wait(state_, kContended, platform::kWaitForever);
+  uint32_t seen = word_.load(std::memory_order_relaxed);
+  while (true) {
+    if (seen == 0) {
+      // Whoever slept takes the lock as contended: others may sleep too, and must be woken.
+      if (word_.compare_exchange_weak(seen, mine | kContended, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+        return;
+      }
+      continue;
+    }
+    if ((seen & kContended) == 0 &&
+        !word_.compare_exchange_weak(seen, seen | kContended, std::memory_order_relaxed,
+                                     std::memory_order_relaxed)) {
+      continue;
+    }
+    platform::futex_wait(word_, seen | kContended, platform::kWaitForever);
+    seen = word_.load(std::memory_order_relaxed);
   }
 }
 
 bool Mutex::try_lock() {
-  uint32_t expected = kFree;
-  if (!state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire,
-                                      std::memory_order_relaxed)) {
+  uint32_t expected = 0;
+  if (!word_.compare_exchange_strong(expected, platform::thread_number() << 1,
+                                     std::memory_order_acquire, std::memory_order_relaxed)) {
     return false;
   }
-  owner_.store(platform::thread_identity(), std::memory_order_relaxed);
   note_locked(rank_);
   return true;
 }
 
 void Mutex::unlock() {
-  owner_.store(nullptr, std::memory_order_relaxed);
   note_unlocked(rank_);
-  if (state_.exchange(kFree, std::memory_order_release) == kContended) {
-    platform::futex_wake_one(state_);
+  if ((word_.exchange(0, std::memory_order_release) & kContended) != 0) {
+    platform::futex_wake_one(word_);
   }
 }
 
-bool Mutex::held_by_this_thread() const {
-  return owner_.load(std::memory_order_relaxed) == platform::thread_identity();
-}
+bool Mutex::held_by_this_thread() const { return owner() == platform::thread_number(); }
 
 void Mutex::reset_in_child() {
-  owner_.store(nullptr, std::memory_order_relaxed);
   note_unlocked(rank_);
-  state_.store(kFree, std::memory_order_relaxed);
+  word_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace spanmalloc

@@ -33,21 +33,22 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
   void unlock() SPANMALLOC_RELEASE();
 
   bool held_by_this_thread() const;
+  // The number of the thread that holds the lock; 0 for none. May be stale.
+  uint32_t owner() const { return word_.load(std::memory_order_relaxed) >> 1; }
 
   // Makes the lock free in the child of a fork, where nobody else can hold or await it.
   void reset_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
-  // kContended: held, and somebody may sleep on the word.
-  enum State : uint32_t { kFree, kHeld, kContended };
+  // Set when somebody may sleep on the word.
+  static constexpr uint32_t kContended = 1;
 
-  SPANMALLOC_COLD void lock_slow();
+  SPANMALLOC_COLD void lock_slow(uint32_t mine);
 
-  std::atomic<uint32_t> state_{kFree};
+  // 0 when free; otherwise twice the owner's number, and the contended bit. Owner and state are one
+  // word, so that a signal handler always finds out whether it interrupted the holder.
+  std::atomic<uint32_t> word_{0};
   const LockRank rank_;
-  // The identity of the thread that holds the lock. Relaxed: a thread only compares it with
-  // itself, and what it wrote itself it also reads.
-  std::atomic<const void*> owner_{nullptr};
 };
 
 class SPANMALLOC_SCOPED_CAPABILITY MutexLock {

@@ -117,18 +117,12 @@ void push(FreeNode* object, SizeClass size_class) {
 }  // namespace
 
 void* allocate_slow(size_t bytes) {
-  if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes).address);
+  if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes));
   return or_no_memory(allocate_small_slow(size_class_of(bytes)).address);
 }
 
 void* allocate_zeroed(size_t bytes) {
-  if (bytes > kMaxSmallBytes) {
-    const LargeObject object = allocate_large(bytes, kPageBytes);
-    if (object.address != nullptr && object.content != MemoryContent::kZero) {
-      memset(object.address, 0, bytes);
-    }
-    return or_no_memory(object.address);
-  }
+  if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large_zeroed(bytes));
   const SizeClass size_class = size_class_of(bytes);
   const Object object = allocate_of_class(size_class);
   if (object.address != nullptr && object.content != MemoryContent::kZero) {
@@ -141,7 +135,7 @@ void* allocate_aligned(size_t bytes, size_t alignment) {
   if (alignment <= kMinAlignment) return allocate(bytes);
   const SizeClass size_class = size_class_of_aligned(bytes, alignment);
   if (size_class != kNoSizeClass) return or_no_memory(allocate_of_class(size_class).address);
-  return or_no_memory(allocate_large(bytes, alignment).address);
+  return or_no_memory(allocate_large(bytes, alignment));
 }
 
 void deallocate_slow(void* pointer) {

@@ -22,7 +22,9 @@ namespace {
 
 // Long enough for a critical section to end, short beside a fork.
 constexpr uint64_t kRetryNanoseconds = 20'000;
-constexpr size_t kMaxAttempts = 50'000;
+// From this attempt on, a lock whose owner waits to fork as well is taken for one that the owner
+// was interrupted with, not one of its own attempts.
+constexpr size_t kAttemptsBeforeLoss = 200;
 
 constexpr size_t kOtherLocks = 4;
 constexpr size_t kLockCount = kSizeClassCount - 1 + kOtherLocks;
@@ -53,13 +55,80 @@ constinit TakenLocks taken{};
 
 // A signal handler may fork while its own thread is between prepare and after: the inner fork then
 // finds everything locked by itself and leaves it so.
-constinit std::atomic<const void*> forking_thread{nullptr};
+constinit std::atomic<uint32_t> forking_thread{0};
 constinit size_t nested_forks = 0;
 
-bool try_take(Mutex& mutex, bool* was_taken) SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
+// Threads that wait to fork: so that a wait for each other can be seen, and that they get their
+// turn in the order in which they came.
+struct Waiting {
+  std::atomic<uint32_t> thread{0};
+  std::atomic<uint64_t> ticket{0};
+};
+constexpr size_t kMaxWaiting = 16;
+constinit Waiting waiting[kMaxWaiting]{};
+constinit std::atomic<uint64_t> next_ticket{1};
+
+class WaitingThread {
+ public:
+  WaitingThread() : ticket_(next_ticket.fetch_add(1)) {
+    for (Waiting& slot : waiting) {
+      uint32_t expected = 0;
+      if (slot.thread.compare_exchange_strong(expected, platform::thread_number())) {
+        slot.ticket.store(ticket_);
+        slot_ = &slot;
+        return;
+      }
+    }
+  }
+  ~WaitingThread() {
+    if (slot_ == nullptr) return;
+    slot_->ticket.store(0);
+    slot_->thread.store(0);
+  }
+  WaitingThread(const WaitingThread&) = delete;
+  WaitingThread& operator=(const WaitingThread&) = delete;
+
+  bool has_turn() const {
+    for (const Waiting& slot : waiting) {
+      const uint64_t ticket = slot.ticket.load();
+      if (ticket != 0 && ticket < ticket_) return false;
+    }
+    return true;
+  }
+
+ private:
+  const uint64_t ticket_;
+  Waiting* slot_ = nullptr;
+};
+
+bool waits_to_fork(uint32_t thread) {
+  if (thread == 0) return false;
+  for (const Waiting& slot : waiting) {
+    if (slot.thread.load() == thread) return true;
+  }
+  return false;
+}
+
+// Whether a signal handler forks that interrupted this thread inside a critical section: then the
+// others wait for it, and it must not wait for its turn.
+bool holds_any_lock() {
+  for (size_t index = 0; index < kLockCount; ++index) {
+    if (lock_at(index).held_by_this_thread()) return true;
+  }
+  return heap.arena().mutex().held_by_this_thread();
+}
+
+// Two threads that were both interrupted inside critical sections and fork in their handlers would
+// wait for each other for ever. Such a lock is given up: the child gets it free, with a section
+// that was not finished.
+bool is_lost(const Mutex& mutex, size_t attempt) {
+  return attempt >= kAttemptsBeforeLoss && waits_to_fork(mutex.owner());
+}
+
+bool try_take(Mutex& mutex, bool* was_taken, size_t attempt) SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
   if (mutex.held_by_this_thread()) return true;
   *was_taken = mutex.try_lock();
-  return *was_taken;
+  return *was_taken || is_lost(mutex, attempt);
 }
 
 void let_go(TakenLocks& locks) SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
@@ -70,16 +139,14 @@ void let_go(TakenLocks& locks) SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
   locks = {};
 }
 
-enum class Demand { kAllLocks, kWhatCanBeHad };
-
-bool try_take_all(TakenLocks& locks, Demand demand) {
-  bool complete = true;
-  for (size_t index = 0; index < kLockCount && (complete || demand == Demand::kWhatCanBeHad);
-       ++index) {
-    complete &= try_take(lock_at(index), &locks.central_and_others[index]);
+bool try_take_all(TakenLocks& locks, size_t attempt) {
+  for (size_t index = 0; index < kLockCount; ++index) {
+    if (!try_take(lock_at(index), &locks.central_and_others[index], attempt)) {
+      let_go(locks);
+      return false;
+    }
   }
-  complete &= try_take(heap.arena().mutex(), &locks.metadata);
-  if (complete || demand == Demand::kWhatCanBeHad) return true;
+  if (try_take(heap.arena().mutex(), &locks.metadata, attempt)) return true;
   let_go(locks);
   return false;
 }
@@ -87,20 +154,21 @@ bool try_take_all(TakenLocks& locks, Demand demand) {
 }  // namespace
 
 void prepare_fork() {
-  if (forking_thread.load(std::memory_order_relaxed) == platform::thread_identity()) {
+  if (forking_thread.load(std::memory_order_relaxed) == platform::thread_number()) {
     ++nested_forks;
     return;
   }
   TakenLocks locks;
-  for (size_t attempt = 0;; ++attempt) {
-    // Two threads that were both interrupted inside critical sections and fork wait for each other
-    // for ever. Then the child takes its chance with a section that was not finished.
-    const Demand demand = attempt < kMaxAttempts ? Demand::kAllLocks : Demand::kWhatCanBeHad;
-    if (try_take_all(locks, demand)) break;
-    platform::sleep_ns(kRetryNanoseconds);
+  {
+    const WaitingThread self;
+    const bool is_waited_for = holds_any_lock();
+    for (size_t attempt = 0;; ++attempt) {
+      if ((is_waited_for || self.has_turn()) && try_take_all(locks, attempt)) break;
+      platform::sleep_ns(kRetryNanoseconds);
+    }
   }
   taken = locks;
-  forking_thread.store(platform::thread_identity(), std::memory_order_relaxed);
+  forking_thread.store(platform::thread_number(), std::memory_order_relaxed);
 }
 
 void after_fork_in_parent() {
@@ -108,7 +176,7 @@ void after_fork_in_parent() {
     --nested_forks;
     return;
   }
-  forking_thread.store(nullptr, std::memory_order_relaxed);
+  forking_thread.store(0, std::memory_order_relaxed);
   TakenLocks locks = taken;
   taken = {};
   let_go(locks);
@@ -119,7 +187,7 @@ void after_fork_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
     --nested_forks;
     return;
   }
-  forking_thread.store(nullptr, std::memory_order_relaxed);
+  forking_thread.store(0, std::memory_order_relaxed);
   const bool registry_is_whole = taken.central_and_others[kRegistryLock];
   const bool page_heap_is_whole = taken.central_and_others[kPageHeapLock];
   // Nobody sleeps on a lock in the child: they are made free without a wake.
@@ -130,6 +198,10 @@ void after_fork_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
     }
   }
   taken = {};
+  for (Waiting& slot : waiting) {
+    slot.ticket.store(0);
+    slot.thread.store(0);
+  }
   platform::note_new_process();
   heap.scavenger().forget_thread();
   if (registry_is_whole) heap.registry().orphan_all_but(current_thread_cache);

@@ -17,6 +17,9 @@ namespace {
 // threshold for the same, so a program that lives with glibc's cost lives with this one.
 constexpr size_t kReleaseAtFreeBytes = size_t{32} << 20;
 
+// Below this a block is cleared without asking how much of it must be.
+constexpr size_t kReleaseToZeroBytes = size_t{1} << 20;
+
 // From here on moving page tables is cheaper than copying: 128 KiB copy in about 10 us, two
 // system calls take about 2 us.
 constexpr size_t kMovePagesBytes = size_t{128} << 10;
@@ -58,22 +61,43 @@ void move_content(Span* from, Span* to) {
 
 void* object_of(const Span* span) { return reinterpret_cast<void*>(span->base()); }
 
-}  // namespace
-
-LargeObject allocate_large(size_t bytes, size_t alignment) {
+// A span for an object; nullptr when the size is over PTRDIFF_MAX or memory is refused.
+Span* allocate_span(size_t bytes, size_t alignment) {
   platform::ErrnoGuard errno_guard;
-  if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX / 2 || !heap.open()) return {};
+  if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX / 2 || !heap.open()) return nullptr;
   const size_t least = bytes > 0 ? bytes : 1;
   const size_t page_alignment = alignment > kPageBytes ? alignment / kPageBytes : 1;
-  const Span* span = new_span(pages_for(least), PageCount{page_alignment});
-  if (span == nullptr) return {};
-  return {object_of(span), span->content()};
+  return new_span(pages_for(least), PageCount{page_alignment});
+}
+
+}  // namespace
+
+void* allocate_large(size_t bytes, size_t alignment) {
+  const Span* span = allocate_span(bytes, alignment);
+  return span != nullptr ? object_of(span) : nullptr;
+}
+
+void* allocate_large_zeroed(size_t bytes) {
+  const Span* span = allocate_span(bytes, kPageBytes);
+  if (span == nullptr) return nullptr;
+  const size_t unknown = (span->pages().count - span->zero_pages()).bytes().value;
+  if (unknown == 0) return object_of(span);
+  // Where most pages are not backed anyway, giving back the others is cheaper than backing all.
+  const bool mostly_zero = unknown < span->bytes().value / 2 && bytes >= kReleaseToZeroBytes;
+  if (!mostly_zero || platform::release(span->base(), span->bytes().value) !=
+                          platform::ReleaseResult::kReleasedReadsZero) {
+    memset(object_of(span), 0, bytes);
+  }
+  return object_of(span);
 }
 
 Span* large_span_of(const void* pointer, const char* call) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
   Span* span = heap.page_map().find(address);
   if (span != nullptr && span->state() == SpanState::kLarge && span->base() == address) return span;
+  if (span != nullptr && span->state() == SpanState::kSmall) {
+    report_interior_pointer(call, address, kSizeClasses[span->size_class()].object_bytes);
+  }
   const Span* around = heap.page_map().find_large_around(address);
   if (around == nullptr) report_foreign_pointer(call, address);
   report_interior_pointer(call, address, around->bytes().value);
@@ -96,6 +120,13 @@ void* reallocate_large(void* pointer, size_t bytes) {
   platform::ErrnoGuard errno_guard;
   Span* span = large_span_of(pointer, "realloc");
   const PageCount count = pages_for(bytes);
+  const size_t kept = count.bytes().value;
+  if (kept + kReleaseAtFreeBytes <= span->bytes().value &&
+      platform::release(span->base() + kept, span->bytes().value - kept) ==
+          platform::ReleaseResult::kReleasedReadsZero) {
+    heap.spans().shrink_large_released(span, count);
+    return pointer;
+  }
   if (heap.spans().resize_large(span, count)) return pointer;
   // A block that grows will grow again: it is put where free pages follow it.
   const PageCount room{count.value / 4};

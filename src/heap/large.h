@@ -9,14 +9,12 @@
 
 namespace spanmalloc {
 
-struct LargeObject {
-  void* address = nullptr;
-  MemoryContent content = MemoryContent::kUnknown;
-};
+// nullptr when the size is over PTRDIFF_MAX or memory is refused. REQUIRES: alignment is a power of
+// two.
+void* allocate_large(size_t bytes, size_t alignment);
 
-// No object when the size is over PTRDIFF_MAX or memory is refused. REQUIRES: alignment is a power
-// of two.
-LargeObject allocate_large(size_t bytes, size_t alignment);
+// As allocate_large(), and the memory is zero.
+void* allocate_large_zeroed(size_t bytes);
 
 // Ends the life of a large block. Ends the process when the pointer is none of a large block.
 void deallocate_large(void* pointer);

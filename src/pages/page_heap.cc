@@ -25,6 +25,14 @@ PageCount round_up_to_chunks(PageCount count) {
   return {align_up(count.value, kPagesPerChunk)};
 }
 
+// What the records of a heap of this size can come to at most: spans of one page with a record of
+// 128 bytes each, page map leaves and bitmaps, and something for thread caches.
+size_t metadata_for(PageCount heap) {
+  constexpr size_t kHeapBytesPerByte = 56;
+  constexpr size_t kFixedBytes = size_t{256} << 10;
+  return heap.bytes().value / kHeapBytesPerByte + kFixedBytes;
+}
+
 }  // namespace
 
 bool PageHeap::open(AddressWindow window) {
@@ -119,8 +127,7 @@ void PageHeap::free_released(PageRange pages) {
 
 // Pages by which the heap grows when it needs `needed` ones.
 PageCount PageHeap::growth_step(PageCount needed) const {
-  const PageCount mapped = count_of(in_use_) + count_of(free_retained_) + count_of(released_);
-  const PageCount eighth{mapped.value / kGrowthDivisor};
+  const PageCount eighth{mapped_pages().value / kGrowthDivisor};
   return round_up_to_chunks(std::max(needed, std::min(eighth, kMaxGrowthStep)));
 }
 
@@ -138,6 +145,7 @@ bool PageHeap::grow_at(PageNumber end, PageCount needed) {
 }
 
 bool PageHeap::add_from_source(PageCount wanted) {
+  if (!arena_.ensure_mapped(metadata_for(mapped_pages() + wanted))) return false;
   PageCount got;
   while (got < wanted) {
     // What an earlier call could not add goes first, and no more is asked for until it is in.

@@ -42,7 +42,7 @@ struct PageHeapStats {
 
 class PageHeap {
  public:
-  constexpr PageHeap(PageSource& source, MetadataArena& arena) : source_(source), pages_(arena) {}
+  constexpr PageHeap(PageSource& source, MetadataArena& arena) : source_(source), arena_(arena), pages_(arena) {}
   PageHeap(const PageHeap&) = delete;
   PageHeap& operator=(const PageHeap&) = delete;
 
@@ -104,7 +104,7 @@ class PageHeap {
   // A thread that scavenges, and the pages it is releasing without holding the lock: in the bitmaps
   // they are in use, in the counts still what they were. Written under the lock.
   struct Release {
-    const void* thread = nullptr;  // nullptr: the slot is free
+    uint32_t thread = 0;  // nullptr: the slot is free
     PageRange pages{};
     PageCount already_released{};
   };
@@ -112,6 +112,9 @@ class PageHeap {
 
   static size_t bytes_of(const std::atomic<size_t>& pages) {
     return pages.load(std::memory_order_relaxed) << kPageShift;
+  }
+  PageCount mapped_pages() const {
+    return count_of(in_use_) + count_of(free_retained_) + count_of(released_);
   }
   static PageCount count_of(const std::atomic<size_t>& pages) {
     return {pages.load(std::memory_order_relaxed)};
@@ -142,6 +145,7 @@ class PageHeap {
   void take_back(Release& release) SPANMALLOC_REQUIRES(mutex_);
 
   PageSource& source_;
+  MetadataArena& arena_;
   mutable Mutex mutex_{LockRank::kPageHeap};
   AddressWindow window_;
   bool open_ SPANMALLOC_GUARDED_BY(mutex_) = false;

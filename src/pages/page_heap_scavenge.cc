@@ -13,7 +13,7 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
   {
     MutexLock lock(mutex_);
     if (!open_ || (release = free_release_slot()) == nullptr) return {};
-    release->thread = platform::thread_identity();
+    release->thread = platform::thread_number();
     // What is free now bounds the work, whatever other threads free meanwhile.
     const size_t wanted = at_least.value / kPageBytes + (at_least.value % kPageBytes != 0);
     goal = std::min(count_of(free_retained_), PageCount{wanted});
@@ -32,7 +32,7 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
 
 PageHeap::Release* PageHeap::free_release_slot() {
   for (Release& release : releases_) {
-    if (release.thread == nullptr) return &release;
+    if (release.thread == 0) return &release;
   }
   return nullptr;
 }
@@ -118,7 +118,7 @@ void PageHeap::take_back(Release& release) {
 void PageHeap::recover_in_child() {
   MutexLock lock(mutex_);
   for (Release& release : releases_) {
-    if (release.thread == nullptr || release.thread == platform::thread_identity()) continue;
+    if (release.thread == 0 || release.thread == platform::thread_number()) continue;
     if (release.pages.count.value > 0) take_back(release);
     release = {};
   }

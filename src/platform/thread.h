@@ -2,6 +2,11 @@
 #ifndef SPANMALLOC_PLATFORM_THREAD_H_
 #define SPANMALLOC_PLATFORM_THREAD_H_
 
+#include <atomic>
+#include <cstdint>
+
+#include "platform/compiler.h"
+
 namespace spanmalloc::platform {
 
 // Registers `at_exit` once for the process; it then runs in each thread that called
@@ -33,10 +38,15 @@ void note_new_process();
 // True when the calling thread is the only one of the process; false also when unknown.
 bool is_only_thread();
 
-// An address that is the same for every call of one thread and differs between living threads.
-inline const void* thread_identity() {
-  static thread_local char identity __attribute__((tls_model("initial-exec")));
-  return &identity;
+// A number that differs between living threads, from 1 up, below 2^31. The thread that goes on in
+// the child of a fork keeps its own.
+inline uint32_t thread_number() {
+  static constinit std::atomic<uint32_t> last_number{0};
+  static constinit thread_local uint32_t number SPANMALLOC_INITIAL_EXEC_TLS = 0;
+  if (SPANMALLOC_UNLIKELY(number == 0)) {
+    number = (last_number.fetch_add(1, std::memory_order_relaxed) & 0x7ffffffe) + 1;
+  }
+  return number;
 }
 
 }  // namespace spanmalloc::platform

@@ -10,13 +10,14 @@ bool PageMap::open(uintptr_t end_address) {
   const size_t chunks = (end_address + kChunkBytes - 1) / kChunkBytes;
   if (!leaves_.reserve(chunks) || !classes_.reserve(chunks * kPagesPerChunk)) return false;
   class_map_.entries.store(classes_.data(), std::memory_order_relaxed);
-  class_map_.page_count.store(classes_.size(), std::memory_order_release);
+  class_map_.block_count.store(classes_.size() * (kPageBytes / kMinAlignment),
+                               std::memory_order_release);
   return true;
 }
 
 Span* PageMap::find(uintptr_t address) const {
   const size_t page = address >> kPageShift;
-  if (page >= class_map_.page_count.load(std::memory_order_acquire)) return nullptr;
+  if (page >= covered_pages()) return nullptr;
   // Acquire: the leaf was installed with its memory set to zero.
   const Leaf* leaf = leaves_[page / kPagesPerChunk].load(std::memory_order_acquire);
   if (leaf == nullptr) return nullptr;
@@ -60,15 +61,21 @@ void PageMap::set_large(PageNumber first, Span* span) {
 }
 
 Span* PageMap::find_large_around(uintptr_t address) const {
-  const size_t covered = class_map_.page_count.load(std::memory_order_acquire);
-  if (address >> kPageShift >= covered) return nullptr;
-  for (uintptr_t page = address >> kPageShift; page > 0; --page) {
-    if (leaves_[page / kPagesPerChunk].load(std::memory_order_acquire) == nullptr) return nullptr;
-    Span* span = find(page << kPageShift);
-    if (span == nullptr) continue;
-    const bool inside = span->state() == SpanState::kLarge && address >= span->base() &&
-                        address - span->base() < span->bytes().value;
-    return inside ? span : nullptr;
+  size_t page = address >> kPageShift;
+  if (page >= covered_pages()) return nullptr;
+  while (page > 0) {
+    if (leaves_[page / kPagesPerChunk].load(std::memory_order_acquire) == nullptr) {
+      // No span begins in this chunk.
+      page = page / kPagesPerChunk * kPagesPerChunk;
+      if (page > 0) --page;
+      continue;
+    }
+    if (Span* span = find(page << kPageShift); span != nullptr) {
+      const bool inside = span->state() == SpanState::kLarge && address >= span->base() &&
+                          address - span->base() < span->bytes().value;
+      return inside ? span : nullptr;
+    }
+    --page;
   }
   return nullptr;
 }

@@ -16,6 +16,7 @@
 #define SPANMALLOC_SPANS_PAGE_MAP_H_
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -31,16 +32,20 @@ namespace spanmalloc {
 // The two words that the hot path reads; empty until the window is known.
 struct ClassMap {
   std::atomic<const SizeClass*> entries{nullptr};
-  // Pages that the map covers, counted from address 0.
-  std::atomic<size_t> page_count{0};
+  // Blocks of kMinAlignment bytes that the map covers, counted from address 0.
+  std::atomic<size_t> block_count{0};
 
+  // The class of an address that is aligned as every block is; kNoSizeClass for any other value.
+  // The rotation brings bits that must be zero to the top, so that one comparison refuses addresses
+  // beyond the window and misaligned ones.
   SizeClass operator[](uintptr_t address) const {
-    const size_t page = address >> kPageShift;
+    constexpr int kBlockShift = std::countr_zero(kMinAlignment);
+    const size_t block = std::rotr(address, kBlockShift);
     // Acquire, free on x86-64: a reader that sees the size sees the entries.
-    if (SPANMALLOC_UNLIKELY(page >= page_count.load(std::memory_order_acquire))) {
+    if (SPANMALLOC_UNLIKELY(block >= block_count.load(std::memory_order_acquire))) {
       return kNoSizeClass;
     }
-    return entries.load(std::memory_order_relaxed)[page];
+    return entries.load(std::memory_order_relaxed)[block >> (kPageShift - kBlockShift)];
   }
 };
 
@@ -80,6 +85,10 @@ class PageMap {
     std::atomic<Span*> spans[kPagesPerChunk];
   };
 
+  // 0 until the map is open.
+  size_t covered_pages() const {
+    return class_map_.block_count.load(std::memory_order_acquire) / (kPageBytes / kMinAlignment);
+  }
   [[nodiscard]] bool prepare_chunk(size_t chunk) SPANMALLOC_REQUIRES(mutex_);
 
   ClassMap class_map_;

@@ -4,8 +4,9 @@
 // multiple of 16, so every object is aligned as malloc promises, and above 128 bytes at most
 // 12.5 % of an object is rounding (1/9 just above a step, 3 % on average over uniform sizes).
 //
-// A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), and is
-// made longer until what remains behind its last object is at most 1/32 of it.
+// A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except that
+// it has no more than 512 objects. It is made longer until what remains behind its last object is at
+// most 1/32 of it.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
 #define SPANMALLOC_SPANS_SIZE_CLASS_H_
 
@@ -31,8 +32,9 @@ inline constexpr size_t kSizeClassCount =
     1 + kMaxLinearBytes / kLinearStepBytes +
     kStepsPerDoubling * (std::bit_width(kMaxSmallBytes) - std::bit_width(kMaxLinearBytes));
 
-// Free bits of a span are kept for at most this many objects.
-inline constexpr size_t kMaxObjectsPerSpan = 2048;
+// Free bits of a span are kept for at most this many objects: one cache line of them, so that all
+// span records have one size and any of them serves any span.
+inline constexpr size_t kMaxObjectsPerSpan = 512;
 
 struct SizeClassInfo {
   uint32_t object_bytes;
@@ -60,7 +62,9 @@ constexpr size_t clamp(size_t value, size_t low, size_t high) {
 }
 
 constexpr size_t span_pages(size_t object_bytes) {
-  const size_t wished = clamp(object_bytes * kWishedObjects, kMinSpanBytes, kMaxWishedSpanBytes);
+  const size_t most = object_bytes * kMaxObjectsPerSpan;
+  const size_t least = most < kMinSpanBytes ? most : kMinSpanBytes;
+  const size_t wished = clamp(object_bytes * kWishedObjects, least, kMaxWishedSpanBytes);
   const size_t smallest = pages_for(wished).value;
   size_t best = smallest;
   size_t best_waste = kPageBytes * smallest;

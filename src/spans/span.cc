@@ -23,18 +23,18 @@ void Span::start_small(PageRange pages, uintptr_t base, SizeClass size_class,
   pages_ = pages;
   for (size_t word = 0, left = object_count_; left > 0; ++word) {
     const size_t here = left < 64 ? left : 64;
-    free_bits()[word] = low_bits(here);
+    free_bits_[word] = low_bits(here);
     left -= here;
   }
   // Release: a reader that sees the new state sees the fields above.
   state_.store(SpanState::kSmall, std::memory_order_release);
 }
 
-void Span::start_large(PageRange pages, uintptr_t base, MemoryContent content) {
+void Span::start_large(PageRange pages, uintptr_t base, PageCount zero_pages) {
   next = nullptr;
   previous = nullptr;
   size_class_ = kNoSizeClass;
-  content_ = content;
+  zero_pages_ = zero_pages;
   object_count_ = 1;
   free_count_ = 0;
   base_ = base;
@@ -51,8 +51,8 @@ bool Span::end(SpanState from) {
 Claim Span::claim(size_t limit) {
   SPANMALLOC_DCHECK(free_count_ > 0, "claim from a full span");
   size_t word = first_free_word_;
-  while (free_bits()[word] == 0) ++word;
-  uint64_t taken = free_bits()[word];
+  while (free_bits_[word] == 0) ++word;
+  uint64_t taken = free_bits_[word];
   // Drop the highest bits until the limit is kept: objects are handed out from the lowest address.
   if (static_cast<size_t>(std::popcount(taken)) > limit) {
     uint64_t lowest = 0;
@@ -63,7 +63,7 @@ Claim Span::claim(size_t limit) {
     }
     taken = lowest;
   }
-  free_bits()[word] &= ~taken;
+  free_bits_[word] &= ~taken;
   free_count_ = static_cast<uint16_t>(free_count_ - std::popcount(taken));
   first_free_word_ = static_cast<uint16_t>(word);
 
@@ -86,7 +86,7 @@ void Span::check_invariants() const {
   SPANMALLOC_CHECK(pages_.count.value == info.span_pages, "span with a wrong page count");
   size_t free = 0;
   for (size_t word = 0; word < words_for(size_class_); ++word) {
-    const uint64_t bits = free_bits()[word];
+    const uint64_t bits = free_bits_[word];
     const size_t first = word * 64;
     const size_t here = object_count_ - first < 64 ? object_count_ - first : 64;
     SPANMALLOC_CHECK((bits & ~low_bits(here)) == 0, "free bit behind the last object");

@@ -38,18 +38,15 @@ struct Claim {
 // bits that are set.
 class Span {
  public:
-  // Bytes of a record whose free bits have `words` words.
-  static constexpr size_t record_bytes(size_t words) {
-    return sizeof(Span) + words * sizeof(uint64_t);
-  }
+  // Words of free bits that the objects of a class need.
   static constexpr size_t words_for(SizeClass size_class) {
     return (kSizeClasses[size_class].objects_per_span + 63) / 64;
   }
 
-  // Makes the record a span of free objects. REQUIRES: the record has room for the class's words.
+  // Makes the record a span of free objects.
   void start_small(PageRange pages, uintptr_t base, SizeClass size_class, MemoryContent content);
-  // Makes the record a span of one object.
-  void start_large(PageRange pages, uintptr_t base, MemoryContent content);
+  // Makes the record a span of one object, of whose pages `zero_pages` read as zero.
+  void start_large(PageRange pages, uintptr_t base, PageCount zero_pages);
 
   // Ends the span if it is in state `from`; false if it is not (somebody else ended it).
   [[nodiscard]] bool end(SpanState from);
@@ -59,8 +56,8 @@ class Span {
   uintptr_t base() const { return base_; }
   PageRange pages() const { return pages_; }
   Bytes bytes() const { return pages_.count.bytes(); }
-  // Content of a large span's memory when it was made.
-  MemoryContent content() const { return content_; }
+  // Pages of a large span that read as zero when it was made.
+  PageCount zero_pages() const { return zero_pages_; }
   // Changes the length of a large span in place. REQUIRES: the caller owns the object.
   void set_page_count(PageCount count) { pages_.count = count; }
 
@@ -89,7 +86,7 @@ class Span {
   // Gives back one object; false if it was free already. REQUIRES: an object starts there.
   [[nodiscard]] bool give_back(uintptr_t address) {
     const size_t index = object_index(address);
-    uint64_t& word = free_bits()[index / 64];
+    uint64_t& word = free_bits_[index / 64];
     const uint64_t bit = uint64_t{1} << (index % 64);
     if ((word & bit) != 0) return false;
     word |= bit;
@@ -100,7 +97,7 @@ class Span {
 
   bool is_free_object(uintptr_t address) const {
     const size_t index = object_index(address);
-    return (free_bits()[index / 64] >> (index % 64) & 1) != 0;
+    return (free_bits_[index / 64] >> (index % 64) & 1) != 0;
   }
 
   void check_invariants() const;
@@ -112,9 +109,6 @@ class Span {
   uint8_t occupancy_list = 0;
 
  private:
-  uint64_t* free_bits() { return reinterpret_cast<uint64_t*>(this + 1); }
-  const uint64_t* free_bits() const { return reinterpret_cast<const uint64_t*>(this + 1); }
-
   std::atomic<SpanState> state_{SpanState::kDead};
   SizeClass size_class_ = kNoSizeClass;
   MemoryContent content_ = MemoryContent::kUnknown;
@@ -126,9 +120,15 @@ class Span {
   uint16_t first_untouched_ = 0;
   uintptr_t base_ = 0;
   PageRange pages_{};
+  union {
+    // Of a small span. Only the words that the class needs are used.
+    uint64_t free_bits_[kMaxObjectsPerSpan / 64] = {};
+    // Of a large span.
+    PageCount zero_pages_;
+  };
 };
 
-static_assert(alignof(Span) >= alignof(uint64_t) && sizeof(Span) % sizeof(uint64_t) == 0);
+static_assert(sizeof(Span) <= 2 * platform::kCacheLineBytes, "1/64 of a span of one page at most");
 
 }  // namespace spanmalloc
 

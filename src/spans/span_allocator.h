@@ -14,16 +14,14 @@
 namespace spanmalloc {
 
 // Makes and ends spans: pages, record and page map entries, together or not at all.
-// Takes the locks of the page heap, of the page map and of its own record pools one after another,
+// Takes the locks of the page heap, of the page map and of its own record pool one after another,
 // never two at once.
 class SpanAllocator {
  public:
   constexpr SpanAllocator(PageHeap& page_heap, PageMap& page_map, MetadataArena& arena)
       : page_heap_(page_heap),
         page_map_(page_map),
-        short_records_(arena, Span::record_bytes(kShortWords), alignof(Span)),
-        medium_records_(arena, Span::record_bytes(kMediumWords), alignof(Span)),
-        long_records_(arena, Span::record_bytes(kLongWords), alignof(Span)) {}
+        records_(arena, sizeof(Span), alignof(Span)) {}
 
   // A span of free objects; nullptr when pages or metadata are refused, or when the heap would
   // have to grow and must not.
@@ -46,6 +44,10 @@ class SpanAllocator {
   // when the pages behind it can be had. REQUIRES: the caller owns the object.
   [[nodiscard]] bool resize_large(Span* span, PageCount count);
 
+  // Shortens a large span whose pages from `count` on the caller has already given back to the
+  // system. REQUIRES: the caller owns the object; count is less than the span's.
+  void shrink_large_released(Span* span, PageCount count);
+
   // Bytes in large spans.
   size_t large_bytes() const { return large_bytes_.load(std::memory_order_relaxed); }
   size_t large_count() const { return large_count_.load(std::memory_order_relaxed); }
@@ -54,25 +56,17 @@ class SpanAllocator {
   Mutex& mutex() { return mutex_; }
 
  private:
-  // Records come in three lengths, by the words of free bits that a class needs: most classes
-  // have at most 128 objects a span, those of 16 and 32 bytes up to 2048.
-  static constexpr size_t kShortWords = 2;
-  static constexpr size_t kMediumWords = 8;
-  static constexpr size_t kLongWords = kMaxObjectsPerSpan / 64;
-
   enum class Backing { kRetained, kReleased };
   bool end_large(Span* span, Backing backing);
-  RecordPool& pool_for(size_t words) SPANMALLOC_REQUIRES(mutex_);
-  Span* take_record(size_t words) SPANMALLOC_EXCLUDES(mutex_);
-  void give_back_record(Span* span, size_t words) SPANMALLOC_EXCLUDES(mutex_);
+  void cut_large(Span* span, PageCount count, Backing backing);
+  void free_pages(PageRange pages, Backing backing);
+  Span* take_record() SPANMALLOC_EXCLUDES(mutex_);
+  void give_back_record(Span* span) SPANMALLOC_EXCLUDES(mutex_);
 
   PageHeap& page_heap_;
   PageMap& page_map_;
-  // Protects the record pools.
   Mutex mutex_{LockRank::kPageMap};
-  RecordPool short_records_ SPANMALLOC_GUARDED_BY(mutex_);
-  RecordPool medium_records_ SPANMALLOC_GUARDED_BY(mutex_);
-  RecordPool long_records_ SPANMALLOC_GUARDED_BY(mutex_);
+  RecordPool records_ SPANMALLOC_GUARDED_BY(mutex_);
   std::atomic<size_t> large_bytes_{0};
   std::atomic<size_t> large_count_{0};
   std::atomic<size_t> small_span_bytes_{0};
