@@ -159,13 +159,6 @@ TEST(OsPageSource, UsesUpTheWindow) {
   EXPECT_EQ(result, 0);
 }
 
-// The address space that the process has mapped.
-size_t mapped_bytes() {
-  size_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  return pages * platform::page_bytes();
-}
-
 // Under a small limit on address space the heap works, refuses at the limit, and works again after
 // memory was freed.
 TEST(OsPageSource, LivesWithASmallAddressSpace) {
@@ -173,7 +166,9 @@ TEST(OsPageSource, LivesWithASmallAddressSpace) {
   GTEST_SKIP() << "the sanitizer needs address space";
 #else
   const int result = in_child([] {
-    const size_t bytes = mapped_bytes() + 80 * kMiB;
+    size_t pages = 0;  // that the process has mapped already
+    std::ifstream("/proc/self/statm") >> pages;
+    const size_t bytes = pages * platform::page_bytes() + 80 * kMiB;
     const rlimit limit{bytes, bytes};
     if (setrlimit(RLIMIT_AS, &limit) != 0) return 1;
     OsPageSource source;

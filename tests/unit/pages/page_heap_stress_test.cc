@@ -149,7 +149,7 @@ TEST(PageHeapFailures, OfTheNthGrowthLoseNothing) {
   EXPECT_GT(some_failures, 0u);
 }
 
-// The kernel refuses to make metadata writable: the memory that was got is kept for later.
+// The kernel refuses memory for metadata: what was got from the source already is kept for later.
 TEST(PageHeapFailures, OfMetadataLoseNothing) {
   TestHeap test(kTiB);
   rlimit before{};
@@ -162,7 +162,7 @@ TEST(PageHeapFailures, OfMetadataLoseNothing) {
   ASSERT_EQ(setrlimit(RLIMIT_DATA, &before), 0);
   EXPECT_FALSE(refused.ok());
   EXPECT_FALSE(again.ok());
-  EXPECT_EQ(test.source.grow_calls(), 1u);
+  EXPECT_LE(test.source.grow_calls(), 1u);
   EXPECT_EQ(test.heap.stats().mapped.value, 0u);
   test.heap.check_invariants();
 
