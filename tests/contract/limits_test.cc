@@ -44,10 +44,14 @@ void free_list(void** list) {
   }
 }
 
+enum class Order { kAscending, kDescending };
+
 // Fills all memory with each size in turn, twice. `floor` bytes must be had each time (half of it
 // in tiny blocks), and the second time nearly as much as the first.
-void exhaust_with_all_sizes(size_t floor) {
-  for (const size_t size : kSizes) {
+void exhaust_with_all_sizes(size_t floor, Order order) {
+  constexpr size_t kCount = sizeof kSizes / sizeof kSizes[0];
+  for (size_t i = 0; i < kCount; ++i) {
+    const size_t size = kSizes[order == Order::kAscending ? i : kCount - 1 - i];
     size_t first = 0;
     for (int round = 0; round < 2; ++round) {
       const Exhausted got = allocate_until_null(size);
@@ -108,7 +112,7 @@ void exhaust_in_threads(size_t floor) {
     for (const pthread_t thread : threads) pthread_join(thread, nullptr);
     pthread_attr_destroy(&attributes);
   }
-  exhaust_with_all_sizes(floor);
+  exhaust_with_all_sizes(floor, Order::kAscending);
 }
 
 size_t floor_of(const char* number) {
@@ -117,7 +121,12 @@ size_t floor_of(const char* number) {
 
 int child(const char* what) {
   contract::current_case = what;
-  if (strncmp(what, "sizes:", 6) == 0) exhaust_with_all_sizes(floor_of(what + 6));
+  if (strncmp(what, "ascending:", 10) == 0) {
+    exhaust_with_all_sizes(floor_of(what + 10), Order::kAscending);
+  }
+  if (strncmp(what, "descending:", 11) == 0) {
+    exhaust_with_all_sizes(floor_of(what + 11), Order::kDescending);
+  }
   if (strncmp(what, "threads:", 8) == 0) exhaust_in_threads(floor_of(what + 8));
   if (strcmp(what, "calls:") == 0) other_calls_at_the_limit();
   return contract::has_failed() ? 1 : 0;
@@ -128,12 +137,14 @@ constexpr double kSeconds = 25;
 }  // namespace
 
 CASE(address_space_of_80_mib) {
-  EXPECT_EQ(contract::run_self("sizes:40", kSeconds, RLIMIT_AS, 80 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("ascending:40", kSeconds, RLIMIT_AS, 80 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("descending:40", kSeconds, RLIMIT_AS, 80 * kMiB), 0);
   EXPECT_EQ(contract::run_self("calls:", kSeconds, RLIMIT_AS, 80 * kMiB), 0);
 }
 
 CASE(address_space_of_200_mib) {
-  EXPECT_EQ(contract::run_self("sizes:130", kSeconds, RLIMIT_AS, 200 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("ascending:130", kSeconds, RLIMIT_AS, 200 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("descending:130", kSeconds, RLIMIT_AS, 200 * kMiB), 0);
   EXPECT_EQ(contract::run_self("calls:", kSeconds, RLIMIT_AS, 200 * kMiB), 0);
 }
 
@@ -143,7 +154,8 @@ CASE(address_space_of_200_mib_with_threads) {
 }
 
 CASE(data_of_100_mib) {
-  EXPECT_EQ(contract::run_self("sizes:70", kSeconds, RLIMIT_DATA, 100 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("ascending:70", kSeconds, RLIMIT_DATA, 100 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("descending:70", kSeconds, RLIMIT_DATA, 100 * kMiB), 0);
   EXPECT_EQ(contract::run_self("calls:", kSeconds, RLIMIT_DATA, 100 * kMiB), 0);
 }
 

@@ -4,5 +4,6 @@
 int main() {
   void* block = malloc(4096);
   free(misuse::announce(misuse::at(block, 2048)));
+  malloc_trim(0);
   return 0;
 }
