@@ -19,13 +19,13 @@ class Launcher:
     def __init__(self, program):
         self.program = str(program)
 
-    def start(self, allocator, command, environment=None, output=subprocess.PIPE):
+    def start(self, allocator, command, environment=None):
         """Starts `command`; the caller ends it and then calls finish()."""
         result = tempfile.NamedTemporaryFile('r')
         process = subprocess.Popen(
             [self.program, allocator.library, result.name] + [str(word) for word in command],
-            env=dict(os.environ, **(environment or {})), stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.PIPE, text=True)
+            env=dict(os.environ, **(environment or {})), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return process, result
 
     @staticmethod
@@ -36,7 +36,7 @@ class Launcher:
             fields = result.read().split()
         if process.returncode != 0 or len(fields) != 5 or fields[4] != '0':
             raise SystemExit(f'{" ".join(process.args[1:])} failed with wait status '
-                             f'{fields[4:] or "unknown"}: {errors[-2000:]}')
+                             f'{fields[4:] or "unknown"}: {output[-1000:]}{errors[-1000:]}')
         elapsed, user, system, peak = (int(field) for field in fields[:4])
         return Cost(elapsed / 1e6, (user + system) / 1e6, peak / 1024), output
 

@@ -1,7 +1,6 @@
 """The real programs of the demonstration. A workload has a name, expected seconds under glibc,
 prepare(), verify(allocator) and run(allocator), which returns a Cost and what must not differ
 between allocators (None where it may)."""
-import os
 import pathlib
 import subprocess
 import time
@@ -44,8 +43,7 @@ class RedisServer:
 
     def __init__(self, launcher, folder):
         self.launcher = launcher
-        # Short, because the path of a socket is limited to about 100 bytes.
-        self.socket = os.path.relpath(folder / 'redis.socket')
+        self.socket = str(folder / 'redis.socket')
         self.folder = folder
 
     def prepare(self):
@@ -72,7 +70,7 @@ class RedisServer:
     def run(self, allocator):
         running = self.launcher.start(
             allocator, ['redis-server', '--port', '0', '--unixsocket', self.socket, '--save', '',
-                        '--appendonly', 'no', '--dir', self.folder], output=subprocess.DEVNULL)
+                        '--appendonly', 'no', '--dir', self.folder, '--loglevel', 'warning'])
         try:
             deadline = time.monotonic() + 10
             while self.client('ping').stdout.strip() != 'PONG':
