@@ -1,0 +1,139 @@
+#include "platform/thread.h"
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <thread>
+
+#include "platform/compiler.h"
+#include "platform/system.h"
+
+namespace spanmalloc::platform {
+namespace {
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+std::atomic<int> exits{0};
+std::atomic<void*> exit_argument{nullptr};
+
+TEST(Thread, ExitFunctionRunsInThreadsThatArmedIt) {
+  ASSERT_TRUE(register_thread_exit([](void* argument) {
+    exit_argument = argument;
+    ++exits;
+  }));
+  int token = 0;
+  std::thread([] {}).join();
+  EXPECT_EQ(exits, 0);
+  std::thread([&] {
+    arm_thread_exit(&token);
+    EXPECT_EQ(exits, 0);
+  }).join();
+  EXPECT_EQ(exits, 1);
+  EXPECT_EQ(exit_argument, &token);
+}
+
+std::atomic<int> forks_prepared{0};
+std::atomic<int> forks_in_parent{0};
+std::atomic<int> forks_in_child{0};
+
+TEST(Thread, ForkHandlersRunOnBothSides) {
+  register_fork_handlers([] { ++forks_prepared; }, [] { ++forks_in_parent; },
+                         [] { ++forks_in_child; });
+  const pid_t child = fork();
+  if (child == 0) _exit(forks_prepared == 1 && forks_in_parent == 0 && forks_in_child == 1 ? 0 : 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(forks_prepared, 1);
+  EXPECT_EQ(forks_in_parent, 1);
+  EXPECT_EQ(forks_in_child, 0);
+}
+
+struct Report {
+  std::atomic<bool> done{false};
+  std::atomic<bool> same_thread{true};
+  sigset_t blocked;
+  uint32_t starter;
+};
+
+TEST(Thread, BackgroundThreadRunsWithAllSignalsBlocked) {
+  static Report report;
+  report.starter = thread_number();
+  sigset_t before;
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  ASSERT_TRUE(start_background_thread(
+      [](void* argument) {
+        Report* to = static_cast<Report*>(argument);
+        pthread_sigmask(SIG_SETMASK, nullptr, &to->blocked);
+        to->same_thread = thread_number() == to->starter;
+        to->done = true;
+      },
+      &report));
+  for (int round = 0; round < 5000 && !report.done; ++round) sleep_ns(kNsPerMs);
+  ASSERT_TRUE(report.done);
+  EXPECT_FALSE(report.same_thread);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGCHLD, SIGPROF, SIGALRM}) {
+    EXPECT_EQ(sigismember(&report.blocked, signal), 1) << signal;
+  }
+  sigset_t after;
+  pthread_sigmask(SIG_SETMASK, nullptr, &after);
+  for (int signal = 1; signal < 32; ++signal) {
+    EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal)) << signal;
+  }
+}
+
+TEST(Thread, NumberIsStableNotZeroAndDiffersBetweenThreads) {
+  const uint32_t mine = thread_number();
+  EXPECT_NE(mine, 0u);
+  EXPECT_EQ(thread_number(), mine);
+  std::thread([&] { EXPECT_NE(thread_number(), mine); }).join();
+}
+
+TEST(Thread, WithAnotherThreadAliveThisOneIsNotTheOnly) {
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) sleep_ns(kNsPerMs);
+  });
+  EXPECT_FALSE(is_only_thread());
+  stop = true;
+  other.join();
+}
+
+TEST(Thread, TheChildOfAForkIsTheOnlyThread) {
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) sleep_ns(kNsPerMs);
+  });
+  const pid_t child = fork();
+  if (child == 0) _exit(is_only_thread() ? 0 : 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  stop = true;
+  other.join();
+  // The thread sanitizer has a thread of its own, also in the child.
+  if (kAddressHintsAllowed) {
+    EXPECT_EQ(status, 0);
+  }
+}
+
+TEST(Thread, AChildThatNotedItselfSharesNoMemory) {
+  note_new_process();
+  EXPECT_FALSE(shares_memory_with_parent());
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool looks_shared = shares_memory_with_parent();
+    note_new_process();
+    _exit(looks_shared && !shares_memory_with_parent() ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace spanmalloc::platform
