@@ -1,0 +1,161 @@
+#include "base/metadata_arena.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "base/bits.h"
+#include "base/record_pool.h"
+
+namespace spanmalloc {
+namespace {
+
+constexpr size_t kBlockBytes = size_t{1} << 20;
+
+bool is_zero(const void* memory, size_t bytes) {
+  const auto* from = static_cast<const unsigned char*>(memory);
+  for (size_t offset = 0; offset < bytes; ++offset) {
+    if (from[offset] != 0) return false;
+  }
+  return true;
+}
+
+TEST(MetadataArena, MapsNothingBeforeTheFirstUse) {
+  MetadataArena arena;
+  EXPECT_EQ(arena.mapped_bytes(), 0u);
+  EXPECT_EQ(arena.used_bytes(), 0u);
+}
+
+TEST(MetadataArena, RecordsAreZeroAlignedAndDisjoint) {
+  MetadataArena arena;
+  std::mt19937_64 random(1);
+  struct Record {
+    unsigned char* memory;
+    size_t bytes;
+    unsigned char fill;
+  };
+  std::vector<Record> records;
+  size_t used = 0;
+  for (int round = 0; round < 3000; ++round) {
+    const size_t alignment = size_t{1} << (random() % 13);
+    const size_t bytes = 1 + random() % (round % 100 == 0 ? 200000 : 2000);
+    auto* memory = static_cast<unsigned char*>(arena.allocate(bytes, alignment));
+    ASSERT_NE(memory, nullptr);
+    ASSERT_TRUE(is_aligned(reinterpret_cast<uintptr_t>(memory), alignment));
+    ASSERT_TRUE(is_zero(memory, bytes));
+    const auto fill = static_cast<unsigned char>(1 + round % 255);
+    memset(memory, fill, bytes);
+    records.push_back({memory, bytes, fill});
+    used += bytes;
+  }
+  for (const Record& record : records) {
+    for (size_t offset = 0; offset < record.bytes; ++offset) {
+      ASSERT_EQ(record.memory[offset], record.fill);
+    }
+  }
+  EXPECT_EQ(arena.used_bytes(), used);
+  EXPECT_GE(arena.mapped_bytes(), used);
+}
+
+TEST(MetadataArena, OneBlockServesManySmallRecords) {
+  MetadataArena arena;
+  for (int round = 0; round < 1000; ++round) ASSERT_NE(arena.allocate(512, 64), nullptr);
+  EXPECT_EQ(arena.mapped_bytes(), kBlockBytes);
+}
+
+TEST(MetadataArena, ARecordAboveTheBlockSizeIsWhole) {
+  MetadataArena arena;
+  (void)arena.allocate(100, 8);
+  auto* memory = static_cast<unsigned char*>(arena.allocate(5 * kBlockBytes + 1, 4096));
+  ASSERT_NE(memory, nullptr);
+  EXPECT_TRUE(is_zero(memory, 5 * kBlockBytes + 1));
+  memset(memory, 1, 5 * kBlockBytes + 1);
+}
+
+TEST(MetadataArena, RefusedMemoryIsReportedAndTheArenaStaysUsable) {
+  MetadataArena arena;
+  EXPECT_EQ(arena.allocate(size_t{1} << 60, 8), nullptr);
+  EXPECT_EQ(arena.used_bytes(), 0u);
+  EXPECT_NE(arena.allocate(64, 8), nullptr);
+}
+
+TEST(MetadataArena, WhatIsMappedAheadIsUsedBeforeMoreIsMapped) {
+  MetadataArena arena;
+  ASSERT_TRUE(arena.ensure_mapped(3 * kBlockBytes));
+  EXPECT_GE(arena.mapped_bytes(), 3 * kBlockBytes);
+  EXPECT_EQ(arena.used_bytes(), 0u);
+  const size_t mapped = arena.mapped_bytes();
+  ASSERT_TRUE(arena.ensure_mapped(kBlockBytes)) << "there is more already";
+  for (size_t used = 0; used < 3 * kBlockBytes; used += kBlockBytes / 4) {
+    void* memory = arena.allocate(kBlockBytes / 4, 64);
+    ASSERT_NE(memory, nullptr);
+    ASSERT_TRUE(is_zero(memory, kBlockBytes / 4));
+    memset(memory, 1, kBlockBytes / 4);
+  }
+  EXPECT_EQ(arena.mapped_bytes(), mapped);
+}
+
+TEST(MetadataArena, ThreadsGetDisjointRecords) {
+  MetadataArena arena;
+  constexpr size_t kThreads = 4;
+  std::vector<std::thread> threads;
+  for (size_t index = 0; index < kThreads; ++index) {
+    threads.emplace_back([&, index] {
+      std::vector<size_t*> mine;
+      for (int round = 0; round < 2000; ++round) {
+        auto* record = static_cast<size_t*>(arena.allocate(sizeof(size_t), alignof(size_t)));
+        EXPECT_EQ(*record, 0u);
+        *record = index + 1;
+        mine.push_back(record);
+      }
+      for (const size_t* record : mine) EXPECT_EQ(*record, index + 1);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(arena.used_bytes(), kThreads * 2000 * sizeof(size_t));
+}
+
+struct TestRecord {
+  uint64_t words[6];
+};
+
+TEST(RecordPool, NewRecordsAreZeroAndReusedOnesKeepAllButTheFirstWord) {
+  MetadataArena arena;
+  RecordPool pool(arena, sizeof(TestRecord), alignof(TestRecord));
+  auto* first = static_cast<TestRecord*>(pool.take());
+  ASSERT_TRUE(is_zero(first, sizeof(TestRecord)));
+  for (uint64_t& word : first->words) word = 7;
+  pool.give_back(first);
+  for (size_t index = 1; index < 6; ++index) EXPECT_EQ(first->words[index], 7u);
+  EXPECT_EQ(pool.take(), first);
+  for (size_t index = 1; index < 6; ++index) EXPECT_EQ(first->words[index], 7u);
+}
+
+TEST(RecordPool, ReusesTheLastRecordFirstAndCountsThoseInUse) {
+  MetadataArena arena;
+  RecordPool pool(arena, sizeof(TestRecord), alignof(TestRecord));
+  void* a = pool.take();
+  void* b = pool.take();
+  EXPECT_NE(a, b);
+  EXPECT_EQ(pool.in_use(), 2u);
+  pool.give_back(a);
+  pool.give_back(b);
+  EXPECT_EQ(pool.in_use(), 0u);
+  EXPECT_EQ(pool.take(), b);
+  EXPECT_EQ(pool.take(), a);
+  EXPECT_EQ(pool.in_use(), 2u);
+  EXPECT_EQ(arena.used_bytes(), 2 * pool.record_bytes());
+}
+
+TEST(RecordPool, RefusedMemoryIsNotCounted) {
+  MetadataArena arena;
+  RecordPool pool(arena, size_t{1} << 60, 8);
+  EXPECT_EQ(pool.take(), nullptr);
+  EXPECT_EQ(pool.in_use(), 0u);
+}
+
+}  // namespace
+}  // namespace spanmalloc

@@ -1,0 +1,87 @@
+#include "base/sparse_array.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+namespace spanmalloc {
+namespace {
+
+constexpr size_t kPiece = (size_t{64} << 10) / sizeof(uint64_t);
+
+TEST(SparseArray, IsEmptyBeforeReserve) {
+  constexpr SparseArray<uint64_t> array;
+  EXPECT_FALSE(array.is_reserved());
+  EXPECT_EQ(array.size(), 0u);
+}
+
+TEST(SparseArray, ReadsZeroWhereNothingWasMadeWritable) {
+  SparseArray<uint64_t> array;
+  ASSERT_TRUE(array.reserve(size_t{1} << 30));
+  EXPECT_TRUE(array.is_reserved());
+  for (size_t index = 0; index < array.size(); index += array.size() / 128) {
+    EXPECT_EQ(array[index], 0u);
+  }
+  EXPECT_EQ(array[array.size() - 1], 0u);
+}
+
+TEST(SparseArray, WritablePartsKeepValuesAndNeighboursStayZero) {
+  SparseArray<uint64_t> array;
+  ASSERT_TRUE(array.reserve(16 * kPiece));
+  ASSERT_TRUE(array.make_writable(5 * kPiece - 1, 5 * kPiece + 1));
+  array[5 * kPiece - 1] = 1;
+  array[5 * kPiece] = 2;
+  ASSERT_TRUE(array.make_writable(4 * kPiece, 6 * kPiece)) << "again";
+  EXPECT_EQ(array[5 * kPiece - 1], 1u);
+  EXPECT_EQ(array[5 * kPiece], 2u);
+  EXPECT_EQ(array[4 * kPiece - 1], 0u);
+  EXPECT_EQ(array[6 * kPiece], 0u);
+}
+
+TEST(SparseArray, AnEmptyRangeIsAlwaysWritable) {
+  SparseArray<uint64_t> array;
+  ASSERT_TRUE(array.reserve(kPiece));
+  EXPECT_TRUE(array.make_writable(0, 0));
+  EXPECT_TRUE(array.make_writable(kPiece, kPiece));
+}
+
+TEST(SparseArray, EverySizeCanBeWrittenToItsEnd) {
+  for (const size_t size : {size_t{1}, kPiece - 1, kPiece, kPiece + 1, 3 * kPiece + 5}) {
+    SparseArray<uint64_t> array;
+    ASSERT_TRUE(array.reserve(size));
+    ASSERT_TRUE(array.make_writable(0, size));
+    for (size_t index = 0; index < size; ++index) array[index] = index;
+    EXPECT_EQ(array[size - 1], size - 1);
+  }
+}
+
+TEST(SparseArray, AgreesWithAVectorUnderRandomWritesInAHugeArray) {
+  SparseArray<uint64_t> array;
+  ASSERT_TRUE(array.reserve(size_t{1} << 31));  // 16 GiB: pieces of 4 MiB
+  std::mt19937_64 random(1);
+  std::vector<std::pair<size_t, uint64_t>> written;
+  for (int round = 0; round < 200; ++round) {
+    const size_t index = random() % array.size();
+    ASSERT_TRUE(array.make_writable(index, index + 1));
+    array[index] = random();
+    written.emplace_back(index, array[index]);
+  }
+  for (const auto& [index, value] : written) EXPECT_EQ(array[index], value);
+}
+
+TEST(SparseArray, RefusedAddressSpaceIsReported) {
+  SparseArray<uint64_t> array;
+  EXPECT_FALSE(array.reserve(size_t{1} << 58));
+  EXPECT_FALSE(array.is_reserved());
+}
+
+TEST(SparseBytesDeathTest, MetadataBeyondTheEndIsAFault) {
+  SparseBytes bytes;
+  ASSERT_TRUE(bytes.reserve(1));
+  EXPECT_DEATH((void)bytes.make_writable(0, bytes.bytes() + 1), "metadata beyond the end");
+  EXPECT_DEATH((void)bytes.make_writable(2, 1), "metadata beyond the end");
+}
+
+}  // namespace
+}  // namespace spanmalloc
