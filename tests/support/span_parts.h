@@ -1,0 +1,44 @@
+// The allocator up to its span allocator, on a page source that tests steer.
+#ifndef SPANMALLOC_TESTS_SUPPORT_SPAN_PARTS_H_
+#define SPANMALLOC_TESTS_SUPPORT_SPAN_PARTS_H_
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+
+#include "base/metadata_arena.h"
+#include "pages/page_heap.h"
+#include "spans/page_map.h"
+#include "spans/span_allocator.h"
+#include "support/real_page_source.h"
+
+namespace spanmalloc::testing {
+
+// One for the process: it covers all addresses, and address space is never given back.
+inline PageMap& shared_page_map() {
+  static MetadataArena arena;
+  static PageMap map(arena);
+  static const bool open = map.open(RealPageSource::kWindowEnd);
+  EXPECT_TRUE(open);
+  return map;
+}
+
+struct SpanParts {
+  explicit SpanParts(size_t bytes = size_t{64} << 20) : source(bytes) {
+    EXPECT_TRUE(page_heap.open(source.window()));
+  }
+  // Leaves nothing in the map that the next test could find.
+  ~SpanParts() {
+    if (page_map.prepare(source.all())) page_map.clear_small(source.all());
+  }
+
+  RealPageSource source;
+  MetadataArena arena;
+  PageHeap page_heap{source, arena};
+  PageMap& page_map = shared_page_map();
+  SpanAllocator spans{page_heap, page_map, arena};
+};
+
+}  // namespace spanmalloc::testing
+
+#endif  // SPANMALLOC_TESTS_SUPPORT_SPAN_PARTS_H_

@@ -1,0 +1,41 @@
+#include "spans/misuse.h"
+
+#include <gtest/gtest.h>
+
+namespace spanmalloc {
+namespace {
+
+constexpr uintptr_t kAddress = 0x7f0123456780;
+
+// The whole sentence, then the end of the process by abort.
+#define EXPECT_SENTENCE(statement, sentence) \
+  EXPECT_EXIT(statement, ::testing::KilledBySignal(SIGABRT), "spanmalloc: " sentence "\n")
+
+TEST(MisuseDeathTest, ForeignPointer) {
+  EXPECT_SENTENCE(report_foreign_pointer("free", kAddress),
+                  "free\\(0x7f0123456780\\): not a pointer from this allocator");
+}
+
+TEST(MisuseDeathTest, InteriorPointer) {
+  EXPECT_SENTENCE(report_interior_pointer("realloc", kAddress, 64),
+                  "realloc\\(0x7f0123456780\\): pointer into the middle of a 64-byte block");
+}
+
+TEST(MisuseDeathTest, DoubleFree) {
+  EXPECT_SENTENCE(report_double_free(kAddress, 16),
+                  "free\\(0x7f0123456780\\): double free of a 16-byte block");
+}
+
+TEST(MisuseDeathTest, UseOfAFreeBlock) {
+  EXPECT_SENTENCE(report_use_of_free_block("malloc_usable_size", kAddress, 32768),
+                  "malloc_usable_size\\(0x7f0123456780\\): block is free \\(32768 bytes\\)");
+}
+
+TEST(MisuseDeathTest, WriteAfterFreeWithTheLargestNumbers) {
+  EXPECT_SENTENCE(report_write_after_free(UINTPTR_MAX, SIZE_MAX),
+                  "malloc\\(0xffffffffffffffff\\): a free 18446744073709551615-byte block was "
+                  "written to after its free");
+}
+
+}  // namespace
+}  // namespace spanmalloc

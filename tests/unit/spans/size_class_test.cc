@@ -1,0 +1,132 @@
+#include "spans/size_class.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace spanmalloc {
+namespace {
+
+// The smallest class that suffices, found by looking at all.
+size_t naive_class(size_t bytes, size_t alignment) {
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const size_t object = kSizeClasses[index].object_bytes;
+    if (object >= bytes && object % alignment == 0) return index;
+  }
+  return kNoSizeClass;
+}
+
+template <typename Visit>
+void for_each_class(Visit visit) {
+  for (size_t index = 1; index < kSizeClassCount; ++index) visit(index, kSizeClasses[index]);
+}
+
+TEST(SizeClass, EverySizeMapsToTheSmallestSufficientClass) {
+  for (size_t bytes = 0; bytes <= kMaxSmallBytes; ++bytes) {
+    ASSERT_EQ(size_class_of(bytes), naive_class(bytes, 1)) << bytes;
+  }
+}
+
+TEST(SizeClass, SizesGrowAndAreMultiplesOf16) {
+  size_t last = 0;
+  for_each_class([&](size_t, const SizeClassInfo& info) {
+    EXPECT_GT(info.object_bytes, last);
+    EXPECT_EQ(info.object_bytes % kMinAlignment, 0u);
+    last = info.object_bytes;
+  });
+  EXPECT_EQ(last, kMaxSmallBytes);
+  EXPECT_EQ(kSizeClasses[kNoSizeClass].object_bytes, 0u);
+}
+
+TEST(SizeClass, FollowsTheStatedRule) {
+  for_each_class([&](size_t index, const SizeClassInfo& info) {
+    const size_t step = info.object_bytes - kSizeClasses[index - 1].object_bytes;
+    if (info.object_bytes <= kMaxLinearBytes) {
+      EXPECT_EQ(step, kLinearStepBytes);
+    } else {
+      EXPECT_EQ(step, std::bit_floor(size_t{info.object_bytes} - 1) / kStepsPerDoubling);
+    }
+  });
+}
+
+TEST(SizeClass, AboveLinearSizesRoundingWastesAtMostAnEighth) {
+  for (size_t bytes = kMaxLinearBytes / 2 + 1; bytes <= kMaxSmallBytes; ++bytes) {
+    const size_t object = kSizeClasses[size_class_of(bytes)].object_bytes;
+    ASSERT_LE((object - bytes) * 8, object) << bytes;
+  }
+}
+
+TEST(SizeClass, AlignedLookupAgreesWithTheNaiveSearch) {
+  for (size_t alignment = 1; alignment <= kPageBytes; alignment *= 2) {
+    for (size_t bytes = 0; bytes <= kMaxSmallBytes; bytes += bytes < 1100 ? 1 : 13) {
+      ASSERT_EQ(size_class_of_aligned(bytes, alignment), naive_class(bytes, alignment))
+          << bytes << " aligned to " << alignment;
+    }
+    ASSERT_EQ(size_class_of_aligned(kMaxSmallBytes, alignment), naive_class(kMaxSmallBytes, 1));
+  }
+}
+
+TEST(SizeClass, NoClassBeyondAPageOfAlignmentOrTheLargestSize) {
+  EXPECT_EQ(size_class_of_aligned(1, 2 * kPageBytes), kNoSizeClass);
+  EXPECT_EQ(size_class_of_aligned(1, size_t{1} << 63), kNoSizeClass);
+  EXPECT_EQ(size_class_of_aligned(kMaxSmallBytes + 1, 16), kNoSizeClass);
+  EXPECT_EQ(size_class_of_aligned(SIZE_MAX, 16), kNoSizeClass);
+}
+
+TEST(SizeClass, ReciprocalDividesEveryOffsetOfEverySpanExactly) {
+  for_each_class([](size_t, const SizeClassInfo& info) {
+    const size_t bytes = info.span_pages * kPageBytes;
+    size_t quotient = 0;
+    size_t remainder = 0;
+    for (size_t offset = 0; offset < bytes; ++offset) {
+      ASSERT_EQ((uint64_t{offset} * info.reciprocal) >> 32, quotient)
+          << offset << " / " << info.object_bytes;
+      if (++remainder == info.object_bytes) {
+        remainder = 0;
+        ++quotient;
+      }
+    }
+  });
+}
+
+TEST(SizeClass, SpansHoldWhatTheyClaimAndWasteAtMost1In32BehindTheLastObject) {
+  for_each_class([](size_t, const SizeClassInfo& info) {
+    const size_t bytes = info.span_pages * kPageBytes;
+    EXPECT_EQ(info.objects_per_span, bytes / info.object_bytes);
+    EXPECT_LE(info.objects_per_span, kMaxObjectsPerSpan);
+    EXPECT_GE(info.objects_per_span, 4u) << info.object_bytes;
+    EXPECT_GE(bytes, std::min(size_t{32} << 10, info.object_bytes * kMaxObjectsPerSpan));
+    EXPECT_LE(bytes % info.object_bytes * 32, bytes) << info.object_bytes;
+  });
+}
+
+TEST(SizeClass, MagazinesAndClaimsHoldAtMost32KiBButForTheLeastCount) {
+  for_each_class([](size_t, const SizeClassInfo& info) {
+    EXPECT_GE(info.magazine_capacity, 4u);
+    EXPECT_LE(info.magazine_capacity, 512u);
+    if (info.magazine_capacity > 4) {
+      EXPECT_LE(info.magazine_capacity * info.object_bytes, size_t{32} << 10);
+    }
+    EXPECT_GE(info.claim_limit, 1u);
+    EXPECT_LE(info.claim_limit, 64u);
+    if (info.claim_limit > 1) {
+      EXPECT_LE(info.claim_limit * info.object_bytes, size_t{32} << 10);
+    }
+  });
+}
+
+TEST(SizeClass, PrintsTheTable) {
+  printf("class  bytes  pages  objects  magazine  claim  tail waste  worst rounding\n");
+  for_each_class([](size_t index, const SizeClassInfo& info) {
+    const double span = static_cast<double>(info.span_pages * kPageBytes);
+    const double object = info.object_bytes;
+    printf("%5zu %6u %6u %8u %9u %6u %9.2f %% %13.2f %%\n", index, info.object_bytes,
+           info.span_pages, info.objects_per_span, info.magazine_capacity, info.claim_limit,
+           100 * (span - info.objects_per_span * object) / span,
+           100 * (object - 1 - kSizeClasses[index - 1].object_bytes) / object);
+  });
+}
+
+}  // namespace
+}  // namespace spanmalloc

@@ -1,0 +1,275 @@
+#include "spans/span_allocator.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "support/span_parts.h"
+
+namespace spanmalloc {
+namespace {
+
+using testing::RealPageSource;
+using testing::SpanParts;
+
+constexpr PageCount kAny{1};
+constexpr size_t kMiB = size_t{1} << 20;
+
+TEST(SpanAllocator, SmallSpansOfEveryClassAreMappedWholeAndUnmappedWhole) {
+  SpanParts parts;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const auto size_class = static_cast<SizeClass>(index);
+    Span* span = parts.spans.new_small(size_class, Growth::kAllowed);
+    ASSERT_NE(span, nullptr);
+    EXPECT_EQ(span->state(), SpanState::kSmall);
+    EXPECT_EQ(span->size_class(), size_class);
+    EXPECT_EQ(span->pages().count.value, kSizeClasses[index].span_pages);
+    EXPECT_EQ(span->base() % kPageBytes, 0u);
+    const uintptr_t last = span->base() + span->bytes().value - kMinAlignment;
+    for (const uintptr_t address : {span->base(), last}) {
+      EXPECT_EQ(parts.page_map.find(address), span);
+      EXPECT_EQ(parts.page_map.class_map()[address], size_class);
+    }
+    EXPECT_EQ(parts.spans.small_span_bytes(), span->bytes().value);
+    const uintptr_t base = span->base();
+    parts.spans.delete_small(span);
+    for (const uintptr_t address : {base, last}) {
+      EXPECT_EQ(parts.page_map.find(address), nullptr);
+      EXPECT_EQ(parts.page_map.class_map()[address], kNoSizeClass);
+    }
+  }
+  EXPECT_EQ(parts.spans.small_span_bytes(), 0u);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+  parts.page_heap.check_invariants();
+}
+
+TEST(SpanAllocator, FreshMemoryIsKnownZeroAndReusedMemoryIsNot) {
+  SpanParts parts;
+  Span* span = parts.spans.new_large({20}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  EXPECT_EQ(span->zero_pages(), span->pages().count);
+  ASSERT_TRUE(parts.spans.delete_large(span));
+  span = parts.spans.new_large({20}, kAny, Growth::kForbidden);
+  ASSERT_NE(span, nullptr);
+  EXPECT_EQ(span->zero_pages().value, 0u);
+  ASSERT_TRUE(parts.spans.delete_large(span));
+}
+
+TEST(SpanAllocator, ATailGivenBackByTheOwnerCountsAsReleasedAndIsKnownZero) {
+  SpanParts parts;
+  Span* span = parts.spans.new_large({100}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  parts.spans.shrink_large_released(span, {30});
+  EXPECT_EQ(span->pages().count.value, 30u);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 30 * kPageBytes);
+  EXPECT_EQ(parts.page_heap.free_retained_bytes(), 0u);
+  EXPECT_EQ(parts.spans.large_bytes(), 30 * kPageBytes);
+  ASSERT_TRUE(parts.spans.delete_large(span));
+  span = parts.spans.new_large({100}, kAny, Growth::kForbidden);
+  ASSERT_NE(span, nullptr);
+  EXPECT_EQ(span->zero_pages().value, 70u);
+  parts.page_heap.check_invariants();
+}
+
+TEST(SpanAllocator, LargeSpansAreAligned) {
+  SpanParts parts;
+  for (size_t alignment = 1; alignment <= kPagesPerChunk; alignment *= 2) {
+    Span* span = parts.spans.new_large({3}, {alignment}, Growth::kAllowed);
+    ASSERT_NE(span, nullptr) << alignment;
+    EXPECT_EQ(span->base() % (alignment * kPageBytes), 0u);
+  }
+  parts.page_heap.check_invariants();
+}
+
+TEST(SpanAllocator, ALargeSpanEndsOnceAndSaysSoTheSecondTime) {
+  SpanParts parts;
+  Span* span = parts.spans.new_large({10}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  EXPECT_EQ(parts.spans.large_bytes(), 10 * kPageBytes);
+  EXPECT_EQ(parts.spans.large_count(), 1u);
+  EXPECT_EQ(parts.page_map.find(span->base()), span);
+  EXPECT_TRUE(parts.spans.delete_large(span));
+  EXPECT_FALSE(parts.spans.delete_large(span));
+  EXPECT_EQ(parts.spans.large_bytes(), 0u);
+  EXPECT_EQ(parts.spans.large_count(), 0u);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+}
+
+TEST(SpanAllocator, MemoryGivenBackByTheOwnerCountsAsReleased) {
+  SpanParts parts;
+  Span* span = parts.spans.new_large({100}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  parts.spans.delete_large_released(span);
+  EXPECT_EQ(parts.page_heap.free_retained_bytes(), 0u);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+  span = parts.spans.new_large({100}, kAny, Growth::kForbidden);
+  ASSERT_NE(span, nullptr);
+  EXPECT_EQ(span->zero_pages(), span->pages().count);
+}
+
+TEST(SpanAllocator, WithoutGrowthThereIsOnlyWhatIsMapped) {
+  SpanParts parts;
+  EXPECT_EQ(parts.spans.new_small(1, Growth::kForbidden), nullptr);
+  EXPECT_EQ(parts.spans.new_large({1}, kAny, Growth::kForbidden), nullptr);
+  EXPECT_EQ(parts.source.grow_calls(), 0u);
+  Span* span = parts.spans.new_large({1}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  EXPECT_NE(parts.spans.new_small(1, Growth::kForbidden), nullptr);
+}
+
+TEST(SpanAllocator, ShrinkingFreesTheTail) {
+  SpanParts parts;
+  Span* span = parts.spans.new_large({100}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  ASSERT_TRUE(parts.spans.resize_large(span, {40}));
+  EXPECT_EQ(span->pages().count.value, 40u);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 40 * kPageBytes);
+  EXPECT_EQ(parts.spans.large_bytes(), 40 * kPageBytes);
+  EXPECT_EQ(parts.page_map.find(span->base()), span);
+  ASSERT_TRUE(parts.spans.resize_large(span, {40})) << "nothing to do";
+  ASSERT_TRUE(parts.spans.delete_large(span));
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+  parts.page_heap.check_invariants();
+}
+
+TEST(SpanAllocator, GrowingTakesTheFreePagesBehindOrNone) {
+  SpanParts parts;
+  Span* span = parts.spans.new_large({100}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  ASSERT_TRUE(parts.spans.resize_large(span, {300}));
+  EXPECT_EQ(span->pages().count.value, 300u);
+  EXPECT_EQ(parts.spans.large_bytes(), 300 * kPageBytes);
+  memset(reinterpret_cast<void*>(span->base()), 1, span->bytes().value);
+
+  Span* wall = parts.spans.new_large({1}, kAny, Growth::kForbidden);
+  ASSERT_NE(wall, nullptr);
+  ASSERT_EQ(wall->base(), span->base() + span->bytes().value);
+  EXPECT_FALSE(parts.spans.resize_large(span, {301}));
+  EXPECT_EQ(span->pages().count.value, 300u);
+  EXPECT_EQ(parts.spans.large_bytes(), 301 * kPageBytes);
+
+  ASSERT_TRUE(parts.spans.delete_large(wall));
+  EXPECT_TRUE(parts.spans.resize_large(span, {301}));
+  parts.page_heap.check_invariants();
+}
+
+TEST(SpanAllocator, GrowingBeyondTheMappedPagesGrowsTheHeapInPlace) {
+  SpanParts parts;
+  Span* span = parts.spans.new_large({kPagesPerChunk}, kAny, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  const uintptr_t base = span->base();
+  EXPECT_TRUE(parts.spans.resize_large(span, {3 * kPagesPerChunk}));
+  EXPECT_EQ(span->base(), base);
+  memset(reinterpret_cast<void*>(base), 1, span->bytes().value);
+  EXPECT_FALSE(parts.spans.resize_large(span, {1000 * kPagesPerChunk})) << "more than there is";
+  EXPECT_EQ(span->pages().count.value, 3 * kPagesPerChunk);
+  parts.page_heap.check_invariants();
+}
+
+// Makes spans of all kinds until `steps` are done; failed ones are left out.
+void run_mixed_use(SpanParts& parts, size_t steps) {
+  std::mt19937_64 random(11);
+  std::vector<Span*> spans;
+  size_t expected_pages = 0;
+  for (size_t step = 0; step < steps; ++step) {
+    if (random() % 3 == 0 && !spans.empty()) {
+      std::swap(spans[random() % spans.size()], spans.back());
+      Span* span = spans.back();
+      spans.pop_back();
+      expected_pages -= span->pages().count.value;
+      if (span->state() == SpanState::kSmall) {
+        parts.spans.delete_small(span);
+      } else {
+        ASSERT_TRUE(parts.spans.delete_large(span));
+      }
+    } else {
+      Span* span =
+          random() % 2 == 0
+              ? parts.spans.new_small(static_cast<SizeClass>(1 + random() % (kSizeClassCount - 1)),
+                                      Growth::kAllowed)
+              : parts.spans.new_large({1 + random() % 400}, kAny, Growth::kAllowed);
+      if (span != nullptr) {
+        spans.push_back(span);
+        expected_pages += span->pages().count.value;
+      }
+    }
+    // Together or not at all: every page in use belongs to a span that is there.
+    ASSERT_EQ(parts.page_heap.in_use_bytes(), expected_pages * kPageBytes);
+  }
+  parts.page_heap.check_invariants();
+  ASSERT_EQ(parts.spans.large_bytes() + parts.spans.small_span_bytes(),
+            expected_pages * kPageBytes);
+  for (const Span* span : spans) ASSERT_EQ(parts.page_map.find(span->base()), span);
+}
+
+TEST(SpanAllocator, EveryRefusalOfMemoryLeavesEverythingWholeAndUsable) {
+  size_t requests = 0;
+  {
+    SpanParts parts;
+    run_mixed_use(parts, 300);
+    requests = parts.source.grow_calls();
+  }
+  ASSERT_GE(requests, 5u);
+  for (size_t nth = 1; nth <= requests; ++nth) {
+    SpanParts parts;
+    parts.source.fail_grow(nth);
+    run_mixed_use(parts, 300);
+  }
+}
+
+TEST(SpanAllocator, ExhaustedMemoryIsReportedAndComesBackAfterTheEndOfSpans) {
+  SpanParts parts(8 * kMiB);
+  std::vector<Span*> spans;
+  while (Span* span = parts.spans.new_small(1, Growth::kAllowed)) spans.push_back(span);
+  EXPECT_EQ(spans.size() * kSizeClasses[1].span_pages, 8 * kMiB / kPageBytes);
+  EXPECT_EQ(parts.spans.new_large({1}, kAny, Growth::kAllowed), nullptr);
+  const size_t metadata = parts.arena.used_bytes();
+  for (Span* span : spans) parts.spans.delete_small(span);
+  for (size_t count = 0; count < spans.size(); ++count) {
+    ASSERT_NE(parts.spans.new_small(1, Growth::kForbidden), nullptr);
+  }
+  EXPECT_EQ(parts.arena.used_bytes(), metadata) << "records are reused";
+}
+
+TEST(SpanAllocator, ThreadsMakeAndEndSpansAtOnce) {
+  SpanParts parts;
+  std::vector<std::thread> threads;
+  for (unsigned index = 0; index < 4; ++index) {
+    threads.emplace_back([&, index] {
+      std::mt19937_64 random(index);
+      std::vector<Span*> mine;
+      for (int round = 0; round < 1000; ++round) {
+        if (mine.size() < 20) {
+          const auto size_class = static_cast<SizeClass>(1 + random() % (kSizeClassCount - 1));
+          Span* span = parts.spans.new_small(size_class, Growth::kAllowed);
+          ASSERT_NE(span, nullptr);
+          ASSERT_EQ(parts.page_map.find(span->base()), span);
+          mine.push_back(span);
+        } else {
+          std::swap(mine[random() % mine.size()], mine.back());
+          parts.spans.delete_small(mine.back());
+          mine.pop_back();
+        }
+      }
+      for (Span* span : mine) parts.spans.delete_small(span);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+  EXPECT_EQ(parts.spans.small_span_bytes(), 0u);
+  parts.page_heap.check_invariants();
+}
+
+TEST(SpanAllocatorDeathTest, EndingASmallSpanTwiceIsAFault) {
+  SpanParts parts;
+  Span* span = parts.spans.new_small(1, Growth::kAllowed);
+  parts.spans.delete_small(span);
+  EXPECT_DEATH(parts.spans.delete_small(span), "a span ended twice");
+}
+
+}  // namespace
+}  // namespace spanmalloc
