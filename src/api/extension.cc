@@ -52,7 +52,9 @@ SPANMALLOC_EXPORT size_t spanmalloc_stats_json(char* buffer, size_t capacity) {
 
 SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {
   const OptionRow* row = Options::find(name, strlen(name));
-  return row != nullptr && heap.options().set(row->option, value) ? 0 : -1;
+  if (row == nullptr || !heap.options().set(row->option, value)) return -1;
+  heap.apply_options();
+  return 0;
 }
 
 SPANMALLOC_EXPORT int spanmalloc_get_option(const char* name, uint64_t* value) {

@@ -109,6 +109,7 @@ void push(FreeNode* object, SizeClass size_class) {
   }
   if (cache->head(size_class)->room() == 0) {
     cache->make_room(size_class, heap.central(size_class), heap.sentinels());
+    heap.scavenger().note_free();
   }
   object->link_above(cache->head(size_class), cache->key());
   cache->set_head(size_class, object);

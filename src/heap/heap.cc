@@ -41,6 +41,12 @@ void Heap::read_options() {
   if (!platform::environment_is_there() || options_read_.exchange(true)) return;
   const char* text = platform::environment("SPANMALLOC_OPTIONS");
   if (text != nullptr) options_.parse(text);
+  apply_options();
+}
+
+void Heap::apply_options() {
+  page_heap_.set_huge_pages(options_[Option::kHugePages] != 0 ? platform::HugePages::kAsk
+                                                              : platform::HugePages::kRefuse);
 }
 
 ThreadCache* Heap::attach_thread() {

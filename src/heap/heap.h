@@ -36,6 +36,8 @@ class Heap {
 
   // Reads the options if the environment was not there when the heap was opened.
   void read_options();
+  // Tells the parts below what the options say.
+  void apply_options();
 
   const ClassMap& class_map() const { return page_map_.class_map(); }
   PageMap& page_map() { return page_map_; }

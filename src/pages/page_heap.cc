@@ -167,6 +167,7 @@ bool PageHeap::add_from_source(PageCount wanted) {
 // fit fills low addresses densely, so that in a heap that grows, new memory will be filled too; a
 // small process, on the other hand, would only get larger. So the first chunk is left alone.
 void PageHeap::advise_new_memory(PageRange pages) {
+  if (huge_pages_.load(std::memory_order_relaxed) != platform::HugePages::kAsk) return;
   const PageCount in_use = count_of(in_use_);
   PageCount left_alone;
   if (in_use < kHugePageThreshold) left_alone = round_up_to_chunks(kHugePageThreshold - in_use);

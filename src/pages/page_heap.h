@@ -72,6 +72,11 @@ class PageHeap {
   // kMaxReleases other threads are at it.
   Bytes scavenge(Bytes at_least, ScavengeMode mode) SPANMALLOC_EXCLUDES(mutex_);
 
+  // Whether memory that the heap grows by is asked for as huge pages; it is unless told otherwise.
+  void set_huge_pages(platform::HugePages wish) {
+    huge_pages_.store(wish, std::memory_order_relaxed);
+  }
+
   // One tick of the scavenger's clock: what was freed until now becomes visible to background
   // scavenging, and the peaks of pages in use roll over.
   void start_epoch() SPANMALLOC_EXCLUDES(mutex_);
@@ -156,6 +161,7 @@ class PageHeap {
   PageRange not_added_ SPANMALLOC_GUARDED_BY(mutex_){};
 
   // Written under mutex_, read by anyone.
+  std::atomic<platform::HugePages> huge_pages_{platform::HugePages::kAsk};
   std::atomic<size_t> in_use_{0};
   // The most pages in use since take_peak_in_use_bytes() was called.
   size_t peak_in_use_ SPANMALLOC_GUARDED_BY(mutex_) = 0;

@@ -44,7 +44,7 @@ inline uint32_t thread_number() {
   static constinit std::atomic<uint32_t> last_number{0};
   static constinit thread_local uint32_t number SPANMALLOC_INITIAL_EXEC_TLS = 0;
   if (SPANMALLOC_UNLIKELY(number == 0)) {
-    number = (last_number.fetch_add(1, std::memory_order_relaxed) & 0x7ffffffe) + 1;
+    number = last_number.fetch_add(1, std::memory_order_relaxed) % 0x7fffffff + 1;
   }
   return number;
 }

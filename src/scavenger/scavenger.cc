@@ -26,7 +26,7 @@ constexpr size_t kStepBytes = size_t{4} << 20;
 // Released at most by a tick that runs in the program's own thread: well under a millisecond.
 constexpr size_t kTickBytes = size_t{2} << 20;
 
-constexpr uint32_t kCallsPerClockRead = 64;
+constexpr uint32_t kCallsPerLook = 16;
 
 constexpr uint64_t kNsPerMs = 1'000'000;
 // A thread that ends is counted by the kernel until a little after its last destructor.
@@ -40,7 +40,8 @@ uint64_t SystemScavengerClock::thread_cpu_ns() { return platform::thread_cpu_ns(
 void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) { platform::sleep_ns(nanoseconds); }
 
 bool Scavenger::has_much_to_release() const {
-  return page_heap_.free_retained_bytes() > kWakeBytes + page_heap_.in_use_bytes() / 8;
+  const size_t idle = page_heap_.free_retained_bytes() + centrals_.depot_bytes();
+  return idle > kWakeBytes + page_heap_.in_use_bytes() / 8;
 }
 
 void Scavenger::note_growth() {
@@ -53,13 +54,13 @@ void Scavenger::note_growth() {
 
 void Scavenger::note_free() {
   uint32_t state = state_.load(std::memory_order_relaxed);
-  if (state == kRunning || !has_much_to_release()) return;
-  if (state == kParked) {
-    if (state_.compare_exchange_strong(state, kRunning, std::memory_order_relaxed)) {
-      platform::futex_wake_one(state_);
-    }
-  } else if (options_[Option::kScavenger] != 0) {
-    tick_without_thread();
+  if (state == kRunning || options_[Option::kScavenger] == 0) return;
+  // Frees may come every few nanoseconds: the sums are made at a few of the calls.
+  if (free_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook != 0) return;
+  if (!has_much_to_release()) return;
+  if (state != kParked) return tick_without_thread();
+  if (state_.compare_exchange_strong(state, kRunning, std::memory_order_relaxed)) {
+    platform::futex_wake_one(state_);
   }
 }
 
@@ -130,8 +131,6 @@ bool Scavenger::park() {
 }
 
 void Scavenger::tick_without_thread() {
-  // Large blocks may come and go every microsecond: the clock is read at a few of the calls.
-  if (tick_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerClockRead != 0) return;
   const uint64_t now = clock_.monotonic_ns();
   uint64_t due = next_tick_ns_.load(std::memory_order_relaxed);
   const uint64_t next = now + options_[Option::kEpochMilliseconds] * kNsPerMs;

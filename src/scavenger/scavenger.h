@@ -63,7 +63,7 @@ class Scavenger {
   // The heap may have grown. Called from malloc, without a lock.
   void note_growth();
 
-  // Pages may have become free. Called from malloc and free, without a lock.
+  // Pages may have become free, or a depot has grown. Called from malloc and free, without a lock.
   void note_free();
 
   // Threads that have a cache, so that the scavenger's own does not outlive them all.
@@ -119,7 +119,7 @@ class Scavenger {
   size_t threads_started_before_ = 0;
   // When ticks without a thread are due.
   std::atomic<uint64_t> next_tick_ns_{0};
-  std::atomic<uint32_t> tick_calls_{0};
+  std::atomic<uint32_t> free_calls_{0};
 };
 
 }  // namespace spanmalloc
