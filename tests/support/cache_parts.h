@@ -1,0 +1,53 @@
+// The allocator up to its thread caches, on a page source that tests steer.
+#ifndef SPANMALLOC_TESTS_SUPPORT_CACHE_PARTS_H_
+#define SPANMALLOC_TESTS_SUPPORT_CACHE_PARTS_H_
+
+#include <cstddef>
+
+#include "cache/thread_cache.h"
+#include "cache/thread_cache_registry.h"
+#include "support/central_parts.h"
+
+namespace spanmalloc::testing {
+
+struct CacheParts : CentralParts {
+  explicit CacheParts(size_t bytes = size_t{64} << 20) : CentralParts(bytes) {
+    sentinels.open(kTestKey);
+  }
+
+  ThreadCache* acquire() { return registry.acquire(kTestKey, sentinels); }
+
+  // malloc and free of one class through a cache, as the heap composes them.
+  FreeNode* allocate(ThreadCache& cache, SizeClass size_class) {
+    FreeNode* object = cache.head(size_class);
+    if (FreeNode* next = object->next(kTestKey); next != nullptr) {
+      cache.set_head(size_class, next);
+      object->remove_seal();
+      return object;
+    }
+    CentralList& central = centrals[size_class];
+    MemoryContent content;
+    void* reserve = cache.allocate_from_reserve(size_class, central, &content);
+    if (reserve == nullptr) {
+      const Claim claim = central.claim(Growth::kAllowed);
+      if (claim.empty()) return nullptr;
+      cache.accept(size_class, claim);
+      reserve = cache.allocate_from_reserve(size_class, central, &content);
+    }
+    return static_cast<FreeNode*>(reserve);
+  }
+  void deallocate(ThreadCache& cache, SizeClass size_class, FreeNode* object) {
+    if (cache.head(size_class)->room() == 0) {
+      cache.make_room(size_class, centrals[size_class], sentinels);
+    }
+    object->link_above(cache.head(size_class), kTestKey);
+    cache.set_head(size_class, object);
+  }
+
+  ThreadCacheRegistry registry{arena};
+  SentinelTable sentinels;
+};
+
+}  // namespace spanmalloc::testing
+
+#endif  // SPANMALLOC_TESTS_SUPPORT_CACHE_PARTS_H_

@@ -1,0 +1,163 @@
+#include "cache/thread_cache_registry.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "support/cache_parts.h"
+
+namespace spanmalloc {
+namespace {
+
+using testing::CacheParts;
+using testing::kTestKey;
+using Contents = ThreadCacheRegistry::Contents;
+
+const SizeClass kClass = size_class_of(64);
+
+// Puts `count` objects of kClass into the cache.
+void fill(CacheParts& parts, ThreadCache& cache, size_t count) {
+  std::vector<FreeNode*> objects;
+  while (objects.size() < count) objects.push_back(parts.allocate(cache, kClass));
+  for (FreeNode* object : objects) parts.deallocate(cache, kClass, object);
+}
+
+TEST(ThreadCacheRegistry, LivingThreadsGetDifferentCaches) {
+  CacheParts parts;
+  std::set<ThreadCache*> caches;
+  for (int count = 0; count < 20; ++count) caches.insert(parts.acquire());
+  EXPECT_EQ(caches.size(), 20u);
+  EXPECT_EQ(parts.registry.cache_count(), 20u);
+  EXPECT_EQ(parts.registry.acquired_count(), 20u);
+  for (ThreadCache* cache : caches) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(cache) % platform::kCacheLineBytes, 0u);
+  }
+  parts.registry.check_invariants();
+}
+
+TEST(ThreadCacheRegistry, ACacheOfAnEndedThreadIsReusedWithWhatItHolds) {
+  CacheParts parts;
+  ThreadCache* cache = parts.acquire();
+  fill(parts, *cache, 5);
+  const size_t held = cache->object_count(kClass);
+  parts.registry.release(cache, Contents::kKept);
+  EXPECT_EQ(parts.acquire(), cache);
+  EXPECT_EQ(cache->object_count(kClass), held);
+  EXPECT_EQ(parts.registry.cache_count(), 1u);
+}
+
+TEST(ThreadCacheRegistry, CachesWithObjectsAreReusedBeforeEmptiedOnes) {
+  CacheParts parts;
+  ThreadCache* kept = parts.acquire();
+  ThreadCache* emptied = parts.acquire();
+  parts.registry.release(kept, Contents::kKept);
+  parts.registry.release(emptied, Contents::kEmptied);
+  parts.registry.check_invariants();
+  EXPECT_EQ(parts.acquire(), kept);
+  EXPECT_EQ(parts.acquire(), emptied);
+  EXPECT_NE(parts.acquire(), kept);
+}
+
+TEST(ThreadCacheRegistry, AFewCachesMayKeepTheirObjects) {
+  CacheParts parts;
+  std::vector<ThreadCache*> caches;
+  for (int count = 0; count < 10; ++count) caches.push_back(parts.acquire());
+  size_t kept = 0;
+  for (ThreadCache* cache : caches) {
+    if (parts.registry.has_enough_warm()) break;
+    parts.registry.release(cache, Contents::kKept);
+    ++kept;
+  }
+  EXPECT_GE(kept, 1u);
+  EXPECT_LT(kept, 10u);
+  (void)parts.acquire();
+  EXPECT_FALSE(parts.registry.has_enough_warm());
+}
+
+TEST(ThreadCacheRegistry, EmptyingReturnsTheBytesAndLeavesTheCachesForReuse) {
+  CacheParts parts;
+  ThreadCache* a = parts.acquire();
+  ThreadCache* b = parts.acquire();
+  ThreadCache* living = parts.acquire();
+  fill(parts, *a, 10);
+  fill(parts, *b, 20);
+  fill(parts, *living, 30);
+  const size_t held = a->object_count(kClass) + b->object_count(kClass);
+  const size_t living_held = living->object_count(kClass);
+  parts.registry.release(a, Contents::kKept);
+  parts.registry.release(b, Contents::kKept);
+  EXPECT_EQ(parts.registry.empty_warm(parts.centrals, parts.sentinels), held * 64);
+  EXPECT_EQ(a->object_count(kClass), 0u);
+  EXPECT_EQ(b->object_count(kClass), 0u);
+  EXPECT_EQ(living->object_count(kClass), living_held);
+  EXPECT_EQ(parts.registry.empty_warm(parts.centrals, parts.sentinels), 0u);
+  EXPECT_NE(parts.acquire(), nullptr);
+  EXPECT_EQ(parts.registry.cache_count(), 3u);
+  parts.registry.check_invariants();
+}
+
+TEST(ThreadCacheRegistry, AfterAForkAllCachesButOneWaitForNewThreads) {
+  CacheParts parts;
+  ThreadCache* mine = parts.acquire();
+  ThreadCache* lost = parts.acquire();
+  ThreadCache* waiting = parts.acquire();
+  ThreadCache* emptied = parts.acquire();
+  fill(parts, *lost, 10);
+  parts.registry.release(waiting, Contents::kKept);
+  parts.registry.release(emptied, Contents::kEmptied);
+  parts.registry.orphan_all_but(mine);
+  parts.registry.check_invariants();
+  std::set<ThreadCache*> reused;
+  for (int count = 0; count < 3; ++count) reused.insert(parts.acquire());
+  EXPECT_EQ(reused, (std::set<ThreadCache*>{lost, waiting, emptied}));
+  EXPECT_EQ(parts.registry.cache_count(), 4u);
+}
+
+TEST(ThreadCacheRegistry, VisitsEveryCacheUntilToldToStop) {
+  CacheParts parts;
+  std::set<const ThreadCache*> expected;
+  for (int count = 0; count < 5; ++count) expected.insert(parts.acquire());
+  std::set<const ThreadCache*> seen;
+  parts.registry.for_each([&](const ThreadCache& cache) {
+    seen.insert(&cache);
+    return true;
+  });
+  EXPECT_EQ(seen, expected);
+  int visits = 0;
+  parts.registry.for_each([&](const ThreadCache&) { return ++visits < 2; });
+  EXPECT_EQ(visits, 2);
+}
+
+TEST(ThreadCacheRegistry, ThreadsComeAndGoWithWorkInBetween) {
+  CacheParts parts;
+  std::vector<std::thread> threads;
+  for (int index = 0; index < 4; ++index) {
+    threads.emplace_back([&] {
+      for (int life = 0; life < 50; ++life) {
+        ThreadCache* cache = parts.acquire();
+        ASSERT_NE(cache, nullptr);
+        fill(parts, *cache, 300);
+        if (parts.registry.has_enough_warm()) {
+          parts.centrals.for_each([&](CentralList& central, SizeClass size_class) {
+            cache->flush(size_class, central, parts.sentinels, ThreadCache::FlushTo::kDepot);
+          });
+          parts.registry.release(cache, Contents::kEmptied);
+        } else {
+          parts.registry.release(cache, Contents::kKept);
+        }
+        if (life % 10 == 0) parts.registry.empty_warm(parts.centrals, parts.sentinels);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(parts.registry.cache_count(), 9u);
+  parts.registry.check_invariants();
+  parts.registry.empty_warm(parts.centrals, parts.sentinels);
+  parts.centrals[kClass].drain_depot(0, kTestKey);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+}
+
+}  // namespace
+}  // namespace spanmalloc

@@ -1,0 +1,296 @@
+#include "cache/thread_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "support/cache_parts.h"
+
+namespace spanmalloc {
+namespace {
+
+using testing::address_of;
+using testing::CacheParts;
+using testing::claim_objects;
+using testing::kTestKey;
+
+const SizeClass kClass = size_class_of(64);
+const size_t kCapacity = kSizeClasses[kClass].magazine_capacity;
+
+struct Fixture : CacheParts {
+  Fixture() : cache(*acquire()) {}
+
+  FreeNode* take() { return allocate(cache, kClass); }
+  void give(FreeNode* object) { deallocate(cache, kClass, object); }
+  std::vector<FreeNode*> take_many(size_t count) {
+    std::vector<FreeNode*> objects;
+    while (objects.size() < count) objects.push_back(take());
+    return objects;
+  }
+  void give_all(const std::vector<FreeNode*>& objects) {
+    for (FreeNode* object : objects) give(object);
+  }
+  void check() {
+    cache.check_invariants(page_map.class_map());
+    centrals[kClass].check_invariants();
+  }
+
+  ThreadCache& cache;
+};
+
+TEST(SentinelTable, CapacitiesGrowFourfoldUpToAFullMagazine) {
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const auto size_class = static_cast<SizeClass>(index);
+    const size_t full = kSizeClasses[index].magazine_capacity;
+    size_t last = 0;
+    for (uint8_t level = 0; level < SentinelTable::kLevels; ++level) {
+      const size_t capacity = SentinelTable::capacity(size_class, level);
+      EXPECT_GE(capacity, std::min<size_t>(full, 4));
+      EXPECT_GE(capacity, last);
+      if (last > 4) {
+        EXPECT_NEAR(static_cast<double>(capacity), 4.0 * static_cast<double>(last), 4.0);
+      }
+      last = capacity;
+    }
+    EXPECT_EQ(last, full);
+  }
+}
+
+TEST(SentinelTable, EverySentinelEndsAListOfItsCapacity) {
+  SentinelTable table;
+  table.open(kTestKey);
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    for (uint8_t level = 0; level < SentinelTable::kLevels; ++level) {
+      const auto size_class = static_cast<SizeClass>(index);
+      const FreeNode* sentinel = table.sentinel(size_class, level);
+      EXPECT_EQ(sentinel->next(kTestKey), nullptr);
+      EXPECT_EQ(sentinel->room(), SentinelTable::capacity(size_class, level));
+    }
+  }
+}
+
+TEST(EmptyThreadCache, IsBothEmptyAndFullInEveryClass) {
+  EXPECT_EQ(current_thread_cache, &empty_thread_cache);
+  for (size_t index = 0; index < kSizeClassCount; ++index) {
+    const FreeNode* head = empty_thread_cache.head(static_cast<SizeClass>(index));
+    EXPECT_EQ(head->next(empty_thread_cache.key()), nullptr);
+    EXPECT_EQ(head->room(), 0u);
+  }
+}
+
+TEST(ThreadCache, ANewCacheHoldsNothing) {
+  Fixture test;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    EXPECT_EQ(test.cache.object_count(static_cast<SizeClass>(index)), 0u);
+  }
+  EXPECT_EQ(test.cache.head(kNoSizeClass)->room(), 0u) << "class 0 leaves the hot path";
+  test.check();
+}
+
+TEST(ThreadCache, WithoutAClaimAndADepotTheReserveIsEmpty) {
+  Fixture test;
+  MemoryContent content;
+  EXPECT_EQ(test.cache.allocate_from_reserve(kClass, test.centrals[kClass], &content), nullptr);
+}
+
+TEST(ThreadCache, AClaimIsHandedOutInTheOrderOfAddressesAndKnownZero) {
+  Fixture test;
+  test.cache.accept(kClass, test.centrals[kClass].claim(Growth::kAllowed));
+  EXPECT_EQ(test.cache.object_count(kClass), kSizeClasses[kClass].claim_limit);
+  uintptr_t last = 0;
+  for (size_t count = 0; count < kSizeClasses[kClass].claim_limit; ++count) {
+    MemoryContent content = MemoryContent::kUnknown;
+    void* object =
+        test.cache.allocate_from_reserve(kClass, test.centrals[kClass], &content);
+    ASSERT_NE(object, nullptr);
+    EXPECT_EQ(content, MemoryContent::kZero);
+    const uintptr_t address = reinterpret_cast<uintptr_t>(object);
+    if (last != 0) {
+      EXPECT_EQ(address, last + 64);
+    }
+    last = address;
+  }
+  EXPECT_EQ(test.cache.object_count(kClass), 0u);
+}
+
+TEST(ThreadCache, TheBlockFreedLastComesFirst) {
+  Fixture test;
+  const std::vector<FreeNode*> objects = test.take_many(20);
+  test.give_all(objects);
+  for (size_t index = objects.size(); index > 0; --index) {
+    ASSERT_EQ(test.take(), objects[index - 1]);
+  }
+}
+
+TEST(ThreadCache, ABlockHandedOutHasNoSeal) {
+  Fixture test;
+  for (FreeNode* object : test.take_many(3 * kCapacity)) {
+    EXPECT_FALSE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+    test.give(object);
+    EXPECT_TRUE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+  }
+  for (FreeNode* object : test.take_many(3 * kCapacity)) {
+    EXPECT_FALSE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+  }
+}
+
+TEST(ThreadCache, ABlockFromASpanThatWasUsedBeforeHasNoSealEither) {
+  Fixture test;
+  FreeNode* kept = test.take();
+  test.give_all(test.take_many(200));
+  test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
+  for (FreeNode* object : test.take_many(150)) {
+    EXPECT_FALSE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+  }
+  test.give(kept);
+}
+
+TEST(ThreadCache, ListsGrowWithTheirUseAndTheRestGoesToTheDepot) {
+  Fixture test;
+  const std::vector<FreeNode*> objects = test.take_many(6 * kCapacity);
+  const size_t claimed = test.cache.object_count(kClass);
+  EXPECT_EQ(test.cache.head(kClass)->room(), SentinelTable::capacity(kClass, 0));
+  size_t given = 0;
+  for (FreeNode* object : objects) {
+    test.give(object);
+    ++given;
+    ASSERT_EQ(test.cache.object_count(kClass) - claimed + test.centrals[kClass].depot_bytes() / 64,
+              given);
+    ASSERT_LE(test.cache.object_count(kClass), 2 * kCapacity + claimed);
+    test.check();
+  }
+  EXPECT_GE(test.centrals[kClass].depot_bytes() / 64, 3 * kCapacity);
+}
+
+TEST(ThreadCache, AProgramAtTheEdgeOfAListDoesNotTradeWithTheDepot) {
+  Fixture test;
+  const std::vector<FreeNode*> objects = test.take_many(6 * kCapacity);
+  test.give_all(objects);
+  // Now both lists are about full. Whatever their edge, a few steps stay in the cache.
+  (void)test.take_many(kCapacity / 2);
+  const size_t depot = test.centrals[kClass].depot_bytes();
+  for (int round = 0; round < 100; ++round) test.give_all(test.take_many(kCapacity / 4));
+  EXPECT_EQ(test.centrals[kClass].depot_bytes(), depot);
+  test.check();
+}
+
+TEST(ThreadCache, FullMagazinesOfOneCacheServeAnother) {
+  Fixture test;
+  ThreadCache& other = *test.acquire();
+  const std::vector<FreeNode*> objects = test.take_many(6 * kCapacity);
+  test.give_all(objects);
+  const size_t depot = test.centrals[kClass].depot_bytes();
+  ASSERT_GT(depot, 0u);
+  const std::set<FreeNode*> known(objects.begin(), objects.end());
+  for (size_t count = 0; count < depot / 64; ++count) {
+    ASSERT_TRUE(known.count(test.allocate(other, kClass)) == 1) << "a fresh one in spite of depots";
+  }
+  EXPECT_EQ(test.centrals[kClass].depot_bytes(), 0u);
+  other.check_invariants(test.page_map.class_map());
+}
+
+TEST(ThreadCache, FlushIntoSpansLeavesNothing) {
+  Fixture test;
+  test.give_all(test.take_many(5 * kCapacity));
+  test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
+  EXPECT_EQ(test.cache.object_count(kClass), 0u);
+  EXPECT_EQ(test.cache.head(kClass)->room(), SentinelTable::capacity(kClass, 0));
+  test.centrals[kClass].drain_depot(0, kTestKey);
+  EXPECT_EQ(test.page_heap.in_use_bytes(), 0u);
+  test.check();
+}
+
+TEST(ThreadCache, FlushIntoTheDepotKeepsMagazinesWhole) {
+  Fixture test;
+  test.give_all(test.take_many(kCapacity));
+  const size_t held = test.cache.object_count(kClass);
+  ASSERT_GT(held, 0u);
+  test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kDepot);
+  EXPECT_EQ(test.cache.object_count(kClass), 0u);
+  EXPECT_GT(test.centrals[kClass].depot_bytes(), 0u);
+  test.check();
+}
+
+TEST(ThreadCache, FlushOfAnEmptyCacheDoesNothing) {
+  Fixture test;
+  for (const auto to : {ThreadCache::FlushTo::kDepot, ThreadCache::FlushTo::kSpans}) {
+    test.cache.flush(kClass, test.centrals[kClass], test.sentinels, to);
+  }
+  EXPECT_EQ(test.source.grow_calls(), 0u);
+  test.check();
+}
+
+TEST(ThreadCache, HoldsExactlyWhatLiesInItsListsAndItsClaim) {
+  Fixture test;
+  const ClassMap& map = test.page_map.class_map();
+  const std::vector<FreeNode*> objects = test.take_many(2 * kCapacity);
+  for (FreeNode* object : objects) {
+    ASSERT_FALSE(test.cache.holds(kClass, address_of(object), map));
+  }
+  const std::vector<FreeNode*> given(objects.begin(), objects.begin() + 20);
+  test.give_all(given);
+  for (FreeNode* object : objects) {
+    const bool expected = std::find(given.begin(), given.end(), object) != given.end();
+    ASSERT_EQ(test.cache.holds(kClass, address_of(object), map), expected);
+  }
+  EXPECT_FALSE(test.cache.holds(kClass, 0, map));
+  EXPECT_FALSE(test.cache.holds(kClass, UINTPTR_MAX, map));
+  // The rest of a claim.
+  (void)test.take_many(20);
+  FreeNode* first = nullptr;
+  while (first == nullptr || test.cache.object_count(kClass) == 0) first = test.take();
+  const uintptr_t next = address_of(first) + 64;
+  EXPECT_TRUE(test.cache.holds(kClass, next, map));
+}
+
+TEST(ThreadCache, AgreesWithAModelUnderRandomUse) {
+  for (const size_t bytes : {size_t{16}, size_t{320}, size_t{5120}, size_t{32768}}) {
+    const SizeClass size_class = size_class_of(bytes);
+    CacheParts parts;
+    ThreadCache& cache = *parts.acquire();
+    std::mt19937_64 random(bytes);
+    std::vector<FreeNode*> owned;
+    std::set<FreeNode*> live;
+    for (int round = 0; round < 20000; ++round) {
+      const bool grow = round / 2000 % 2 == 0 ? random() % 3 != 0 : random() % 3 == 0;
+      if (grow && live.size() < 600) {
+        FreeNode* object = parts.allocate(cache, size_class);
+        ASSERT_NE(object, nullptr);
+        ASSERT_TRUE(live.insert(object).second);
+        owned.push_back(object);
+        object->link = object->seal = random();
+      } else if (!owned.empty()) {
+        std::swap(owned[random() % owned.size()], owned.back());
+        live.erase(owned.back());
+        parts.deallocate(cache, size_class, owned.back());
+        owned.pop_back();
+      }
+      if (round % 100 == 0) {
+        cache.check_invariants(parts.page_map.class_map());
+        parts.centrals[size_class].check_invariants();
+        const CentralStats stats = parts.centrals[size_class].stats();
+        const size_t object_bytes = kSizeClasses[size_class].object_bytes;
+        ASSERT_EQ(stats.spans * kSizeClasses[size_class].objects_per_span * object_bytes,
+                  (live.size() + cache.object_count(size_class)) * object_bytes +
+                      stats.depot_bytes + stats.free_bytes);
+      }
+      if (round % 5000 == 4999) {
+        cache.flush(size_class, parts.centrals[size_class], parts.sentinels,
+                    ThreadCache::FlushTo::kSpans);
+      }
+    }
+  }
+}
+
+TEST(ThreadCacheDeathTest, AListWithABlockOfAnotherClassIsAFault) {
+  Fixture test;
+  const SizeClass other = size_class_of(128);
+  test.give(claim_objects(test.centrals[other], other, 1).front());
+  EXPECT_DEATH(test.check(), "a list has a block of another class");
+}
+
+}  // namespace
+}  // namespace spanmalloc
