@@ -17,10 +17,11 @@ constexpr int kSpinRounds = 100;
 [[maybe_unused]] constexpr uint32_t rank_bit(LockRank rank) {
   return uint32_t{1} << static_cast<unsigned>(rank); }
 
-// A thread may only take a lock of a lower rank than all that it holds. Several central locks
-// together are taken by try_lock alone.
+// A thread may only take a lock of a lower rank than all that it holds. A thread that holds all for
+// a fork takes none that it would wait for.
 void check_rank_before_lock(LockRank rank) {
   if constexpr (kDebugChecks) {
+    if ((held_ranks & rank_bit(LockRank::kFork)) != 0) return;
     const uint32_t lower_or_same = (rank_bit(rank) << 1) - 1;
     SPANMALLOC_CHECK((held_ranks & lower_or_same) == 0, "lock taken out of order");
   }
@@ -49,6 +50,11 @@ void Mutex::lock() {
 }
 
 void Mutex::lock_slow(uint32_t mine) {
+  if ((word_.load(std::memory_order_relaxed) & ~kContended) == mine) {
+    if (!held_for_fork_) fatal("malloc or free called by a signal handler that interrupted it");
+    ++locked_again_;
+    return;
+  }
   for (int round = 0; round < kSpinRounds; ++round) {
     platform::spin_pause();
     uint32_t expected = 0;
@@ -89,6 +95,10 @@ bool Mutex::try_lock() {
 }
 
 void Mutex::unlock() {
+  if (SPANMALLOC_UNLIKELY(locked_again_ > 0)) {
+    --locked_again_;
+    return;
+  }
   note_unlocked(rank_);
   if ((word_.exchange(0, std::memory_order_release) & kContended) != 0) {
     platform::futex_wake_one(word_);
@@ -97,7 +107,23 @@ void Mutex::unlock() {
 
 bool Mutex::held_by_this_thread() const { return owner() == platform::thread_number(); }
 
+bool Mutex::try_hold_for_fork() {
+  if (!try_lock()) return false;
+  held_for_fork_ = true;
+  note_locked(LockRank::kFork);
+  return true;
+}
+
+void Mutex::release_after_fork() {
+  held_for_fork_ = false;
+  note_unlocked(LockRank::kFork);
+  unlock();
+}
+
 void Mutex::reset_in_child() {
+  held_for_fork_ = false;
+  locked_again_ = 0;
+  note_unlocked(LockRank::kFork);
   note_unlocked(rank_);
   word_.store(0, std::memory_order_relaxed);
 }

@@ -16,8 +16,8 @@ enum class LockRank : uint8_t {
   kPageMap,
   kCentral,
   kRegistry,
-  kScavenger,
-  kFork,
+  kOpen,
+  kFork,  // no lock: the mark of a thread that holds all of them for a fork
 };
 
 // A lock that spins for a short while, then sleeps. It needs no construction at run time and knows
@@ -36,6 +36,11 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
   // The number of the thread that holds the lock; 0 for none. May be stale.
   uint32_t owner() const { return word_.load(std::memory_order_relaxed) >> 1; }
 
+  // For the preparation of a fork. The thread that holds a lock so may lock it again: the section is
+  // not entered yet, and fork handlers of the program run meanwhile that may allocate.
+  [[nodiscard]] bool try_hold_for_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
+  void release_after_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
+
   // Makes the lock free in the child of a fork, where nobody else can hold or await it.
   void reset_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
 
@@ -49,6 +54,9 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
   // word, so that a signal handler always finds out whether it interrupted the holder.
   std::atomic<uint32_t> word_{0};
   const LockRank rank_;
+  // The following belong to the holder.
+  bool held_for_fork_ = false;
+  uint32_t locked_again_ = 0;
 };
 
 class SPANMALLOC_SCOPED_CAPABILITY MutexLock {

@@ -125,16 +125,16 @@ bool is_lost(const Mutex& mutex, size_t attempt) {
   return attempt >= kAttemptsBeforeLoss && waits_to_fork(mutex.owner());
 }
 
-bool try_take(Mutex& mutex, bool* was_taken, size_t attempt) SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
+bool try_take(Mutex& mutex, bool* was_taken, size_t attempt) {
   if (mutex.held_by_this_thread()) return true;
-  *was_taken = mutex.try_lock();
+  *was_taken = mutex.try_hold_for_fork();
   return *was_taken || is_lost(mutex, attempt);
 }
 
-void let_go(TakenLocks& locks) SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
-  if (locks.metadata) heap.arena().mutex().unlock();
+void let_go(TakenLocks& locks) {
+  if (locks.metadata) heap.arena().mutex().release_after_fork();
   for (size_t index = kLockCount; index > 0; --index) {
-    if (locks.central_and_others[index - 1]) lock_at(index - 1).unlock();
+    if (locks.central_and_others[index - 1]) lock_at(index - 1).release_after_fork();
   }
   locks = {};
 }
@@ -182,7 +182,7 @@ void after_fork_in_parent() {
   let_go(locks);
 }
 
-void after_fork_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
+void after_fork_in_child() {
   if (nested_forks > 0) {
     --nested_forks;
     return;

@@ -86,7 +86,7 @@ class Heap {
   SystemScavengerClock clock_;
   Scavenger scavenger_{page_heap_, centrals_, registry_, sentinels_, options_, clock_};
   ListKey key_{};
-  Mutex open_mutex_{LockRank::kFork};
+  Mutex open_mutex_{LockRank::kOpen};
   std::atomic<State> state_{State::kClosed};
   std::atomic<bool> registered_{false};
   std::atomic<bool> options_read_{false};

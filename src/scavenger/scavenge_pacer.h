@@ -50,7 +50,12 @@ class ScavengePacer {
   // Bytes to give back now, of `retained` bytes in use or free: what is beyond the goal, for a
   // recent peak of `peak` bytes in use.
   size_t surplus(size_t peak, size_t retained) const {
-    const size_t goal = peak + peak / 100 * retain_percent_;
+    size_t kept;
+    size_t goal;
+    if (__builtin_mul_overflow(peak / 100, retain_percent_, &kept) ||
+        __builtin_add_overflow(peak, kept, &goal)) {
+      return 0;
+    }
     return retained > goal ? retained - goal : 0;
   }
 
