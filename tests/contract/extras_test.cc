@@ -131,6 +131,7 @@ CASE(mallinfo_agrees_with_mallinfo2) {
 }
 
 CASE(malloc_trim_returns_memory) {
+  malloc_trim(0);
   const size_t before = resident_bytes();
   allocate_all(kKiB);
   EXPECT(resident_bytes() >= before + 190 * kMiB);
@@ -148,6 +149,7 @@ CASE(malloc_trim_returns_memory) {
 
 // Holes between blocks that live can be released too.
 CASE(malloc_trim_returns_holes) {
+  malloc_trim(0);
   const size_t before = resident_bytes();
   allocate_all(kKiB);
   for (size_t i = 0; i < kBlocks; ++i) {

@@ -55,6 +55,7 @@ CASE(growth_by_small_steps_is_not_quadratic) {
 
 CASE(shrinking_gives_memory_back) {
   for (const size_t size : {40 * kMiB, 200 * kMiB}) {
+    malloc_trim(0);
     const size_t before = resident_bytes();
     void* block = malloc(size);
     REQUIRE(block != nullptr);
@@ -74,6 +75,7 @@ CASE(shrinking_gives_memory_back) {
 }
 
 CASE(freed_large_blocks_give_memory_back) {
+  malloc_trim(0);
   const size_t before = resident_bytes();
   for (int round = 0; round < 10; ++round) {
     void* block[4];
@@ -122,6 +124,7 @@ CASE(random_large_reallocs_keep_the_contents) {
 }
 
 CASE(fresh_large_calloc_touches_no_memory) {
+  malloc_trim(0);
   const size_t before = resident_bytes();
   char* block = static_cast<char*>(calloc(1, 512 * kMiB));
   REQUIRE(block != nullptr);
