@@ -109,7 +109,7 @@ void push(FreeNode* object, SizeClass size_class) {
   }
   if (cache->head(size_class)->room() == 0) {
     cache->make_room(size_class, heap.central(size_class), heap.sentinels());
-    heap.scavenger().note_free();
+    heap.scavenger().note_depot_grown();
   }
   object->link_above(cache->head(size_class), cache->key());
   cache->set_head(size_class, object);

@@ -112,7 +112,7 @@ void deallocate_large(void* pointer) {
   } else if (!heap.spans().delete_large(span)) {
     report_double_free(reinterpret_cast<uintptr_t>(pointer), bytes);
   }
-  heap.scavenger().note_free();
+  heap.scavenger().note_pages_freed();
 }
 
 void* reallocate_large(void* pointer, size_t bytes) {

@@ -40,8 +40,9 @@ uint64_t SystemScavengerClock::thread_cpu_ns() { return platform::thread_cpu_ns(
 void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) { platform::sleep_ns(nanoseconds); }
 
 bool Scavenger::has_much_to_release() const {
-  const size_t idle = page_heap_.free_retained_bytes() + centrals_.depot_bytes();
-  return idle > kWakeBytes + page_heap_.in_use_bytes() / 8;
+  const size_t much = kWakeBytes + page_heap_.in_use_bytes() / 8;
+  const size_t free_pages = page_heap_.free_retained_bytes();
+  return free_pages > much || free_pages + centrals_.depot_bytes() > much;
 }
 
 void Scavenger::note_growth() {
@@ -49,14 +50,18 @@ void Scavenger::note_growth() {
   if (state == kRunning || options_[Option::kScavenger] == 0) return;
   if (state == kNoThread && page_heap_.in_use_bytes() >= kStartBytes) return start_thread();
   if (state == kRefused) return tick_without_thread();
-  note_free();
+  note_pages_freed();
 }
 
-void Scavenger::note_free() {
+void Scavenger::note_depot_grown() {
+  if (state_.load(std::memory_order_relaxed) == kRunning) return;
+  // Magazines may come every few hundred nanoseconds: the sums are made at a few of the calls.
+  if (depot_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook == 0) note_pages_freed();
+}
+
+void Scavenger::note_pages_freed() {
   uint32_t state = state_.load(std::memory_order_relaxed);
   if (state == kRunning || options_[Option::kScavenger] == 0) return;
-  // Frees may come every few nanoseconds: the sums are made at a few of the calls.
-  if (free_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook != 0) return;
   if (!has_much_to_release()) return;
   if (state != kParked) return tick_without_thread();
   if (state_.compare_exchange_strong(state, kRunning, std::memory_order_relaxed)) {
@@ -144,9 +149,8 @@ EpochResult Scavenger::run_epoch(size_t at_most) {
   EpochResult result;
   // Acquire and release: the next tick, on whatever thread, sees this one's peaks.
   if (ticking_.exchange(true, std::memory_order_acquire)) return result;
-  const ScavengePacer pacer(
-      options_[Option::kRetainPercent],
-      options_[Option::kScavengerCpuPercent] * platform::usable_processors());
+  const ScavengePacer pacer(options_[Option::kRetainPercent],
+                            options_[Option::kScavengerCpuPercent]);
   result.drained_bytes = drain();
   page_heap_.start_epoch();
   peaks_.end_epoch(page_heap_.take_peak_in_use_bytes());

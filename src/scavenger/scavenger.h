@@ -64,7 +64,8 @@ class Scavenger {
   void note_growth();
 
   // Pages may have become free, or a depot has grown. Called from malloc and free, without a lock.
-  void note_free();
+  void note_pages_freed();
+  void note_depot_grown();
 
   // Threads that have a cache, so that the scavenger's own does not outlive them all.
   void note_thread_start() { live_threads_.fetch_add(1, std::memory_order_relaxed); }
@@ -119,7 +120,7 @@ class Scavenger {
   size_t threads_started_before_ = 0;
   // When ticks without a thread are due.
   std::atomic<uint64_t> next_tick_ns_{0};
-  std::atomic<uint32_t> free_calls_{0};
+  std::atomic<uint32_t> depot_calls_{0};
 };
 
 }  // namespace spanmalloc
