@@ -1,0 +1,341 @@
+#include "scavenger/scavenger.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "platform/system.h"
+#include "support/cache_parts.h"
+#include "support/fake_clock.h"
+
+namespace spanmalloc {
+namespace {
+
+using testing::CacheParts;
+using testing::claim_objects;
+using testing::FakeClock;
+using testing::kTestKey;
+using testing::make_magazine;
+
+constexpr size_t kMiB = size_t{1} << 20;
+constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr size_t kAllWork = SIZE_MAX;
+// More than the scavenger remembers a peak for.
+constexpr size_t kManyEpochs = PeakWindow::kEpochs + 3;
+
+const SizeClass kClass = size_class_of(1024);
+
+struct Fixture : CacheParts {
+  explicit Fixture(size_t bytes = 256 * kMiB) : CacheParts(bytes) { scavenger.set_key(kTestKey); }
+
+  Span* new_large(size_t bytes) {
+    return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
+  }
+  size_t run_epochs(size_t count) {
+    size_t released = 0;
+    for (size_t epoch = 0; epoch < count; ++epoch) {
+      released += scavenger.run_epoch(kAllWork).released_bytes;
+      page_heap.check_invariants();
+    }
+    return released;
+  }
+  // Puts `count` objects into the depot as one magazine.
+  void fill_depot(size_t count, FreeNode* sentinel) {
+    centrals[kClass].put_magazine(
+        make_magazine(claim_objects(centrals[kClass], kClass, count), sentinel), kTestKey);
+  }
+
+  Options options;
+  FakeClock clock;
+  Scavenger scavenger{page_heap, centrals, registry, sentinels, options, clock};
+};
+
+TEST(Scavenger, AnEmptyHeapIsNoWork) {
+  Fixture test;
+  for (int epoch = 0; epoch < 10; ++epoch) {
+    EXPECT_FALSE(test.scavenger.run_epoch(kAllWork).did_something());
+  }
+  EXPECT_EQ(test.clock.sleeps(), 0u);
+  EXPECT_EQ(test.scavenger.release_all(), 0u);
+}
+
+TEST(Scavenger, ARecentPeakIsKept) {
+  Fixture test;
+  Span* kept = test.new_large(40 * kMiB);
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(kept != nullptr && freed != nullptr);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  EXPECT_EQ(test.run_epochs(PeakWindow::kEpochs - 1), 0u);
+}
+
+TEST(Scavenger, ReleasesDownToThePeakAndATenthButNotBelow) {
+  Fixture test;
+  Span* kept = test.new_large(40 * kMiB);
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(kept != nullptr && freed != nullptr);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  const size_t released = test.run_epochs(kManyEpochs);
+  EXPECT_GT(released, 0u);
+  EXPECT_EQ(test.source.released_bytes(), released);
+  EXPECT_LE(test.page_heap.retained_bytes(), 44 * kMiB + kPageBytes);
+  // Huge pages are not broken for the last bytes.
+  EXPECT_GE(test.page_heap.retained_bytes(), 44 * kMiB - kHugePageBytes);
+}
+
+TEST(Scavenger, WhatIsDoneIsNotDoneAgain) {
+  Fixture test;
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && test.spans.delete_large(freed));
+  test.run_epochs(kManyEpochs);
+  const size_t sleeps = test.clock.sleeps();
+  EXPECT_EQ(test.run_epochs(20), 0u);
+  EXPECT_EQ(test.clock.sleeps(), sleeps);
+}
+
+TEST(Scavenger, NothingIsReleasedWhileMemoryIsUsedAtItsPeakAgainAndAgain) {
+  Fixture test;
+  ASSERT_NE(test.new_large(20 * kMiB), nullptr);
+  for (int wave = 0; wave < 20; ++wave) {
+    Span* span = test.new_large(60 * kMiB);
+    ASSERT_TRUE(test.spans.delete_large(span));
+    ASSERT_EQ(test.run_epochs(PeakWindow::kEpochs - 1), 0u) << wave;
+  }
+}
+
+TEST(Scavenger, RetainPercentSetsTheGoal) {
+  for (const uint64_t percent : {0, 50, 100}) {
+    Fixture test;
+    ASSERT_TRUE(test.options.set(Option::kRetainPercent, percent));
+    Span* freed = test.new_large(100 * kMiB);
+    ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && test.spans.delete_large(freed));
+    test.run_epochs(kManyEpochs);
+    const size_t goal = 40 * kMiB + 40 * kMiB * percent / 100;
+    EXPECT_LE(test.page_heap.retained_bytes(), goal + kPageBytes);
+    EXPECT_GE(test.page_heap.retained_bytes() + kHugePageBytes, goal);
+  }
+}
+
+TEST(Scavenger, AtMostWhatIsAskedForIsReleasedInOneTick) {
+  Fixture test;
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  test.run_epochs(PeakWindow::kEpochs - 1);
+  // The first epoch saw the peak; from the next one on it is forgotten.
+  (void)test.scavenger.run_epoch(0);
+  for (int tick = 0; tick < 5; ++tick) {
+    const EpochResult result = test.scavenger.run_epoch(2 * kMiB);
+    EXPECT_GT(result.released_bytes, 0u);
+    EXPECT_LE(result.released_bytes, 2 * kMiB + kHugePageBytes);
+  }
+  EXPECT_EQ(test.clock.sleeps(), 0u) << "a tick in the program's own thread does not sleep";
+}
+
+TEST(Scavenger, StaysWithinItsShareOfProcessorTime) {
+  Fixture test;
+  test.clock.set_work_between_readings(kNsPerMs);
+  Span* freed = test.new_large(200 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  ASSERT_GT(test.run_epochs(kManyEpochs), 150 * kMiB);
+  ASSERT_GT(test.clock.sleeps(), 20u);
+  // Each step of work is measured by two readings.
+  const auto worked = static_cast<double>(test.clock.sleeps() * kNsPerMs);
+  const double share = worked / (worked + static_cast<double>(test.clock.slept_ns()));
+  EXPECT_LE(share, 0.015 * platform::usable_processors());
+  EXPECT_GE(share, 0.005);
+}
+
+TEST(Scavenger, RefusedReleasesEndTheWork) {
+  Fixture test;
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  test.source.refuse_release(true);
+  EXPECT_EQ(test.run_epochs(kManyEpochs), 0u);
+  EXPECT_EQ(test.page_heap.free_retained_bytes(), 60 * kMiB);
+  EXPECT_EQ(test.scavenger.release_all(), 0u);
+  test.page_heap.check_invariants();
+}
+
+TEST(Scavenger, ReleaseAllKeepsNothingAndSleepsNever) {
+  Fixture test;
+  Span* kept = test.new_large(3 * kMiB);
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(kept != nullptr && test.spans.delete_large(freed));
+  EXPECT_EQ(test.scavenger.release_all(), 60 * kMiB);
+  EXPECT_EQ(test.page_heap.free_retained_bytes(), 0u);
+  EXPECT_EQ(test.scavenger.release_all(), 0u);
+  EXPECT_EQ(test.clock.sleeps(), 0u);
+  test.page_heap.check_invariants();
+}
+
+TEST(Scavenger, DepotsThatLayIdleForAnEpochAreDrained) {
+  Fixture test;
+  FreeNode sentinel{};
+  test.fill_depot(50, &sentinel);
+  EXPECT_EQ(test.scavenger.run_epoch(kAllWork).drained_bytes, 0u);
+  EXPECT_EQ(test.scavenger.run_epoch(kAllWork).drained_bytes, 50u * 1024);
+  EXPECT_EQ(test.centrals.depot_bytes(), 0u);
+  EXPECT_EQ(test.page_heap.in_use_bytes(), 0u);
+  EXPECT_EQ(test.scavenger.run_epoch(kAllWork).drained_bytes, 0u);
+}
+
+TEST(Scavenger, DepotsInUseAreLeftAlone) {
+  Fixture test;
+  FreeNode sentinel{};
+  test.fill_depot(50, &sentinel);
+  for (int epoch = 0; epoch < 10; ++epoch) {
+    ASSERT_EQ(test.scavenger.run_epoch(kAllWork).drained_bytes, 0u);
+    test.centrals[kClass].put_magazine(test.centrals[kClass].take_magazine(), kTestKey);
+  }
+}
+
+TEST(Scavenger, CachesOfEndedThreadsAreEmptiedOnceNoThreadStartsForAnEpoch) {
+  Fixture test;
+  ThreadCache* cache = test.acquire();
+  std::vector<FreeNode*> objects;
+  for (int count = 0; count < 20; ++count) objects.push_back(test.allocate(*cache, kClass));
+  for (FreeNode* object : objects) test.deallocate(*cache, kClass, object);
+  test.registry.release(cache, ThreadCacheRegistry::Contents::kKept);
+  EXPECT_EQ(test.scavenger.run_epoch(kAllWork).drained_bytes, 0u) << "a thread has started";
+  EXPECT_GE(test.scavenger.run_epoch(kAllWork).drained_bytes, 20u * 1024);
+  EXPECT_EQ(test.page_heap.in_use_bytes(), 0u);
+}
+
+TEST(Scavenger, WithoutAThreadLargeFreesTickOnceAnEpochAndGiveBackALittle) {
+  Fixture test;
+  Span* freed = test.new_large(30 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  const uint64_t epoch_ns = test.options[Option::kEpochMilliseconds] * kNsPerMs;
+  size_t last = 0;
+  for (size_t epoch = 0; epoch < PeakWindow::kEpochs + 5; ++epoch) {
+    test.clock.advance(epoch_ns);
+    for (int call = 0; call < 1000; ++call) test.scavenger.note_pages_freed();
+    const size_t now = test.source.released_bytes();
+    if (epoch < PeakWindow::kEpochs - 1) {
+      EXPECT_EQ(now, 0u);
+    }
+    EXPECT_LE(now - last, 2 * kMiB + kHugePageBytes);
+    last = now;
+  }
+  EXPECT_GT(last, 4 * kMiB);
+  EXPECT_FALSE(test.scavenger.has_thread());
+}
+
+TEST(Scavenger, TheOptionTurnsAllAutomaticWorkOff) {
+  Fixture test;
+  ASSERT_TRUE(test.options.set(Option::kScavenger, 0));
+  Span* kept = test.new_large(50 * kMiB);
+  Span* freed = test.new_large(50 * kMiB);
+  ASSERT_TRUE(kept != nullptr && test.spans.delete_large(freed));
+  for (int call = 0; call < 1000; ++call) {
+    test.clock.advance(1000 * kNsPerMs);
+    test.scavenger.note_growth();
+    test.scavenger.note_pages_freed();
+  }
+  EXPECT_FALSE(test.scavenger.has_thread());
+  EXPECT_EQ(test.source.released_bytes(), 0u);
+}
+
+TEST(Scavenger, ASmallHeapStartsNoThread) {
+  Fixture test;
+  ASSERT_NE(test.new_large(31 * kMiB), nullptr);
+  test.scavenger.note_growth();
+  EXPECT_FALSE(test.scavenger.has_thread());
+}
+
+TEST(Scavenger, TraceWritesOneLineATick) {
+  Fixture test;
+  ASSERT_TRUE(test.options.set(Option::kTrace, 1));
+  Span* freed = test.new_large(8 * kMiB);
+  ASSERT_TRUE(test.new_large(4 * kMiB) != nullptr && test.spans.delete_large(freed));
+  ::testing::internal::CaptureStderr();
+  (void)test.scavenger.run_epoch(kAllWork);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
+            "12288 KiB consumed, 0 KiB drained and 0 KiB given back now\n");
+}
+
+TEST(Scavenger, TicksOfManyThreadsDoNotOverlap) {
+  Fixture test;
+  Span* freed = test.new_large(100 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  std::vector<std::thread> threads;
+  for (int index = 0; index < 4; ++index) {
+    // The fake clock is not made for threads: the race detector would see two ticks at once.
+    threads.emplace_back([&] {
+      for (int tick = 0; tick < 20; ++tick) (void)test.scavenger.run_epoch(4 * kMiB);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  test.page_heap.check_invariants();
+}
+
+// With a real thread and a real clock. The parts outlive the thread.
+struct Threaded : CacheParts {
+  Threaded() : CacheParts(256 * kMiB) {
+    EXPECT_TRUE(options.set(Option::kEpochMilliseconds, 10));
+    EXPECT_TRUE(options.set(Option::kScavengerCpuPercent, 100));
+    scavenger.set_key(kTestKey);
+  }
+
+  Span* new_large(size_t bytes) {
+    return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
+  }
+  // Frees go on meanwhile, so that a parked thread has somebody who wakes it.
+  template <typename Condition>
+  bool wait_for(Condition condition) {
+    for (int round = 0; round < 4000; ++round) {
+      if (condition()) return true;
+      for (int call = 0; call < 100; ++call) scavenger.note_pages_freed();
+      platform::sleep_ns(5 * kNsPerMs);
+    }
+    return false;
+  }
+
+  Options options;
+  SystemScavengerClock clock;
+  Scavenger scavenger{page_heap, centrals, registry, sentinels, options, clock};
+};
+
+TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {
+  static Threaded& test = *new Threaded;
+  Span* kept = test.new_large(20 * kMiB);
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(kept != nullptr && freed != nullptr);
+  EXPECT_FALSE(test.scavenger.has_thread());
+  test.scavenger.note_growth();
+  ASSERT_TRUE(test.scavenger.has_thread());
+
+  memset(reinterpret_cast<void*>(freed->base()), 1, freed->bytes().value);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  EXPECT_TRUE(test.wait_for([] { return test.page_heap.retained_bytes() <= 23 * kMiB; }));
+
+  // With nothing to do the thread parks after some epochs; a free wakes it.
+  platform::sleep_ns(300 * kNsPerMs);
+  Span* more = test.new_large(60 * kMiB);
+  ASSERT_NE(more, nullptr);
+  ASSERT_TRUE(test.spans.delete_large(more));
+  EXPECT_TRUE(test.wait_for([] { return test.page_heap.retained_bytes() <= 23 * kMiB; }));
+
+  ASSERT_TRUE(test.spans.delete_large(kept));
+  EXPECT_TRUE(test.wait_for([] { return !test.scavenger.has_thread(); })) << "the heap is small again";
+  test.page_heap.check_invariants();
+
+  Span* again = test.new_large(60 * kMiB);
+  ASSERT_NE(again, nullptr);
+  test.scavenger.note_growth();
+  EXPECT_TRUE(test.scavenger.has_thread()) << "a second life";
+  ASSERT_TRUE(test.spans.delete_large(again));
+  EXPECT_TRUE(test.wait_for([] { return !test.scavenger.has_thread(); }));
+}
+
+TEST(ScavengerThread, TheChildOfAForkForgetsIt) {
+  Fixture test;
+  test.scavenger.forget_thread();
+  EXPECT_FALSE(test.scavenger.has_thread());
+  EXPECT_FALSE(test.scavenger.run_epoch(kAllWork).did_something()) << "a tick may run again";
+}
+
+}  // namespace
+}  // namespace spanmalloc
