@@ -36,7 +36,8 @@ def main():
         pair = (instructions(library, program, size, MANY) -
                 instructions(library, program, size, FEW)) / (MANY - FEW)
         print(f'{size} bytes by {compiler}: {pair:.2f} instructions, at most {limit}')
-        failed = failed or pair > limit
+        # Start-up differs by a few instructions from run to run; one more per pair would be 1.0.
+        failed = failed or pair >= limit + 0.5
     return 1 if failed else 0
 
 
