@@ -53,6 +53,7 @@ void* ThreadCache::take_from_claim(SizeClass size_class, MemoryContent* content)
 void* ThreadCache::allocate_from_reserve(SizeClass size_class, CentralList& central,
                                          MemoryContent* content) {
   if (!claims_[size_class].empty()) return take_from_claim(size_class, content);
+  SPANMALLOC_DCHECK(head_list(size_class).count() == 0, "the head list is not empty");
   List list = spares_[size_class];
   if (list.count() > 0) {
     spares_[size_class] = head_list(size_class);

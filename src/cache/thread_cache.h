@@ -73,6 +73,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
 
   // An object after the head list was found empty: from the claim, the spare list or the depot.
   // nullptr when the central list must make a new claim; *content tells what is in the memory.
+  // REQUIRES: the head list is empty; it is replaced.
   void* allocate_from_reserve(SizeClass size_class, CentralList& central, MemoryContent* content);
 
   // Takes over a claim, which is not empty. REQUIRES: allocate_from_reserve() just failed.

@@ -47,11 +47,15 @@ Object allocate_without_cache(SizeClass size_class) {
   return {object, claim.content};
 }
 
+Object allocate_of_class(SizeClass size_class);
+
+// REQUIRES: the head list of the calling thread's cache is empty.
 Object allocate_small_slow(SizeClass size_class) {
   ThreadCache* cache = current_thread_cache;
   if (cache == &empty_thread_cache) {
-    cache = heap.attach_thread();
-    if (cache == nullptr) return allocate_without_cache(size_class);
+    if (heap.attach_thread() == nullptr) return allocate_without_cache(size_class);
+    // A cache that an ended thread left comes with what it holds.
+    return allocate_of_class(size_class);
   }
   Object object;
   CentralList& central = heap.central(size_class);
