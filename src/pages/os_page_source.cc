@@ -63,7 +63,7 @@ bool OsPageSource::reserve_first_arena() {
   const size_t quarter = window_.size.bytes().value / 4;
   const size_t starts = std::max<size_t>(1, quarter / kChunkBytes);
   const size_t random = platform::process_random() % starts;
-  for (size_t bytes = arena_bytes_; bytes >= kChunkBytes; bytes = align_up(bytes / 2, kChunkBytes)) {
+  for (size_t bytes = arena_bytes_;; bytes = align_up(bytes / 2, kChunkBytes)) {
     for (size_t place = 0; place < kPlaces; ++place) {
       const size_t chunk = (random + place * starts / kPlaces) % starts;
       current_ = reserve_at(quarter + chunk * kChunkBytes, bytes);
@@ -75,9 +75,8 @@ bool OsPageSource::reserve_first_arena() {
       }
       (void)platform::unmap(current_.begin, current_.bytes());
     }
-    if (bytes == kChunkBytes) break;
+    if (bytes == kChunkBytes) return false;
   }
-  return false;
 }
 
 bool OsPageSource::is_in_window(Arena arena) const {

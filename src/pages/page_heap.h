@@ -42,7 +42,8 @@ struct PageHeapStats {
 
 class PageHeap {
  public:
-  constexpr PageHeap(PageSource& source, MetadataArena& arena) : source_(source), arena_(arena), pages_(arena) {}
+  constexpr PageHeap(PageSource& source, MetadataArena& arena)
+      : source_(source), arena_(arena), pages_(arena) {}
   PageHeap(const PageHeap&) = delete;
   PageHeap& operator=(const PageHeap&) = delete;
 
@@ -109,7 +110,7 @@ class PageHeap {
   // A thread that scavenges, and the pages it is releasing without holding the lock: in the bitmaps
   // they are in use, in the counts still what they were. Written under the lock.
   struct Release {
-    uint32_t thread = 0;  // nullptr: the slot is free
+    uint32_t thread = 0;  // its number; 0: the slot is free
     PageRange pages{};
     PageCount already_released{};
   };

@@ -16,7 +16,8 @@ PageSummary merge_summaries(const PageSummary* parts, size_t count, size_t pages
     const size_t part_start = part & kField;
     const size_t part_end = part >> (2 * kShift);
     if (i > 0 && start == i * pages_each) start += part_start;
-    max = std::max({max, end + part_start, static_cast<size_t>(part >> kShift & kField)});
+    max = std::max(max, end + part_start);
+    max = std::max(max, static_cast<size_t>(part >> kShift & kField));
     end = part_end == pages_each ? end + pages_each : part_end;
   }
   return {start, max, end};

@@ -82,7 +82,8 @@ TEST(ReleaseCandidate, ForEveryGroupSize) {
     if (128 + 3 * m < P) {
       const ChunkBits two = make({{64, 64}, {128 + 3 * m, P - 128 - 3 * m}}, {{1, 10}});
       EXPECT_EQ(find(two, 3 * m), (RunInChunk{128, 3 * m}));
-      const ChunkBits pocket = make({{64, 62}, {127, 1}, {128 + 3 * m, P - 128 - 3 * m}}, {{1, 10}});
+      const ChunkBits pocket =
+          make({{64, 62}, {127, 1}, {128 + 3 * m, P - 128 - 3 * m}}, {{1, 10}});
       EXPECT_EQ(find(pocket, 3 * m), (RunInChunk{128, 3 * m}));
     }
     const ChunkBits high = make({}, {{0, P - m}});

@@ -75,7 +75,8 @@ TEST(Flush, PutsBackExactlyWhatIsInTheCache) {
     EXPECT_EQ(test.chunk(0).released.word(block), released);
     EXPECT_EQ(test.chunk(0).in_use.word(other), kAll);
     if (free != 0) {
-      test.expect(1, 0, block + static_cast<size_t>(std::countr_zero(free)), released >> std::countr_zero(free) & 1);
+      const size_t first = static_cast<size_t>(std::countr_zero(free));
+      test.expect(1, 0, block + first, released >> first & 1);
     }
   }
 }

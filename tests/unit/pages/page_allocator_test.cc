@@ -11,6 +11,10 @@ namespace {
 constexpr size_t P = kPagesPerChunk;
 const Runs kFull = {{0, P}};
 const Runs kNone = {};
+const std::vector<ChunkState> kFourFree = {
+    {0, kNone, kNone}, {1, kNone, kNone}, {2, kNone, kNone}, {3, kNone, kNone}};
+const std::vector<ChunkState> kFourFull = {
+    {0, kFull, kNone}, {1, kFull, kNone}, {2, kFull, kNone}, {3, kFull, kNone}};
 
 TEST(PageAllocator, SmallRequestsFromOneFreeChunk) {
   TestAllocator five({{0, kNone, {{0, 8}, {9, 1}, {17, 5}}}});
@@ -114,7 +118,8 @@ TEST(PageAllocator, SearchAddressNeverPointsIntoAHole) {
   constexpr size_t kFar = 0x100000;
   constexpr size_t kB = kFar + 0x503;
   constexpr size_t kC = 2 * kFar;
-  TestAllocator test({{0, {{0, 511}}, kNone}, {kB, {{0, 502}, {511, 1}}, kNone}, {kC, kNone, kNone}});
+  TestAllocator test(
+      {{0, {{0, 511}}, kNone}, {kB, {{0, 502}, {511, 1}}, kNone}, {kC, kNone, kNone}});
   test.expect(1, 0, 511, 0);
   test.expect(100, kC, 0, 0);
   test.expect(9, kB, 502, 0);
@@ -122,7 +127,7 @@ TEST(PageAllocator, SearchAddressNeverPointsIntoAHole) {
 
 TEST(PageAllocator, ExhaustsTheHeapWithEverySize) {
   for (const size_t count : {1u, 2u, 3u, 4u, 5u, 8u, 16u, 64u, 1024u, 1025u, 2048u, 2049u}) {
-    TestAllocator test({{0, kNone, kNone}, {1, kNone, kNone}, {2, kNone, kNone}, {3, kNone, kNone}});
+    TestAllocator test(kFourFree);
     for (size_t i = 0; i < 4 * P / count; ++i) {
       const PageAllocation a = test.pages.allocate({count}, {1});
       ASSERT_EQ(a.pages.first.value, TestAllocator::at(0, i * count).value);
@@ -145,12 +150,14 @@ TEST(PageAllocator, FreedPagesAreFoundAgain) {
 }
 
 TEST(PageAllocator, FreeingMakesExactlyThesePagesFree) {
-  const PageRange ranges[] = {{TestAllocator::at(0, 0), {1}},     {TestAllocator::at(0, 511), {1}},
-                              {TestAllocator::at(0, 64), {64}},   {TestAllocator::at(0, 60), {70}},
-                              {TestAllocator::at(0, 256), {512}}, {TestAllocator::at(0, 256), {1024}},
-                              {TestAllocator::at(0, 0), {2048}}};
+  const auto range_at = [](size_t page, size_t count) {
+    return PageRange{TestAllocator::at(0, page), {count}};
+  };
+  const PageRange ranges[] = {range_at(0, 1),     range_at(511, 1),     range_at(64, 64),
+                              range_at(60, 70),   range_at(256, 512),   range_at(256, 1024),
+                              range_at(0, 2048)};
   for (const PageRange& range : ranges) {
-    TestAllocator test({{0, kFull, kNone}, {1, kFull, kNone}, {2, kFull, kNone}, {3, kFull, kNone}});
+    TestAllocator test(kFourFull);
     test.pages.free(range);
     test.pages.check_invariants();
     for (size_t page = 0; page < 4 * P; ++page) {

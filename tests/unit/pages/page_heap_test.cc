@@ -160,6 +160,13 @@ TEST(PageHeap, GrowsGeometricallyButExactlyWhenThatIsRefused) {
   test.heap.check_invariants();
 }
 
+TEST(PageHeap, AsksForNoHugePagesWhenToldSo) {
+  TestHeap test;
+  test.heap.set_huge_pages(platform::HugePages::kRefuse);
+  ASSERT_TRUE(test.allocate(4 * 512).ok());
+  EXPECT_TRUE(test.source.huge_page_wishes().empty());
+}
+
 TEST(PageHeap, AsksForHugePagesBeyondTheFirstChunk) {
   TestHeap test;
   ASSERT_TRUE(test.allocate(512).ok());
