@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Case:
-    """One script. `needs` are the programs without which it is skipped; `normalise` are pairs of an
-    expression and what replaces it in the output of both runs; `timeout` is in seconds."""
+    """One script. `needs` are the programs without which it is skipped; it is skipped as well when
+    the plain run ends with 77, where what it needs (tracing, say) is forbidden. `normalise` are
+    pairs of an expression and what replaces it in the output of both runs; `timeout` is in
+    seconds."""
     needs: list
     script: str
     normalise: list = field(default_factory=list)
@@ -94,8 +96,9 @@ start() {
 }
 start
 cli debug populate 100000 key 100
-for i in $(seq 200); do echo "hset map field$i $i"; echo "rpush list $i"; echo "zadd z $i m$i"; done |
-  cli > /dev/null
+for i in $(seq 200); do
+  echo "hset map field$i $i"; echo "rpush list $i"; echo "zadd z $i m$i"
+done | cli > /dev/null
 cli eval 'for i = 1, 20000 do redis.call("set", "lua" .. i, string.rep("x", i % 500)) end' 0
 cli bgsave
 for i in $(seq 5000); do echo "append key:$i more"; done | cli > /dev/null
@@ -183,6 +186,7 @@ git diff HEAD~20 | wc -l
 """)
 
 CASES["gdb"] = Case(["gdb", "gcc"], r"""
+gdb -nx --batch -ex 'break exit' -ex run true 2>&1 | grep -q '^Breakpoint 1, ' || exit 77
 cat > p.c <<'END'
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +208,7 @@ gdb -nx --batch -ex 'break sum if n == 0' -ex run -ex bt -ex 'print 6 * 7' -ex '
 """, [HEXADECIMAL, (r"process \d+", "process *"), (r"^warning:.*\n", ""), (r"^\[.*\]\n", "")])
 
 CASES["strace"] = Case(["strace"], r"""
+strace -o /dev/null true 2> /dev/null || exit 77
 strace -f -qq -e trace=write -e signal=none -o trace sh -c 'echo one; echo two | cat'
 sed 's/^[0-9]* //' trace | sort
 strace -f -c -o summary sh -c 'for i in 1 2 3 4 5; do true | cat; done'
@@ -244,7 +249,10 @@ join <(sort -u -k1,1 data | head -1000) <(sort -u -k1,1 data | head -500) | wc -
 """, timeout=90)
 
 CASES["find_xargs"] = Case(["find", "xargs"], r"""
-for i in $(seq 30); do mkdir -p d$i/e; for j in $(seq 10); do echo $((i * j)) > d$i/e/$j; done; done
+for i in $(seq 30); do
+  mkdir -p d$i/e
+  for j in $(seq 10); do echo $((i * j)) > d$i/e/$j; done
+done
 find . -type f | sort | md5sum
 find . -type f -print0 | sort -z | xargs -0 -P 4 -n 20 cat | sort -n | md5sum
 find . -name '1*' -newer d1 -exec grep -l 1 {} + | sort | wc -l
@@ -255,7 +263,8 @@ du -a . | wc -l
 CASES["jq"] = Case(["jq"], r"""
 jq -n '[range(20000) | {id: ., name: "n\(.)", tags: [., . * 2 | tostring]}]' > data.json
 jq '[.[] | select(.id % 7 == 0) | .tags[]] | length' data.json
-jq -c 'group_by(.id % 10) | map({key: (.[0].id | tostring), value: length}) | from_entries' data.json
+jq -c 'group_by(.id % 10) | map({key: (.[0].id | tostring), value: length}) | from_entries' \
+  data.json
 jq -r '.[].name | test("9+$")' data.json | sort | uniq -c
 jq -S 'map(.name) | unique | .[0:5]' data.json
 echo '{"broken": ' | jq . 2>&1 || true
@@ -271,8 +280,8 @@ openssl dgst -sha256 -verify public.pem -signature signature data
 openssl ecparam -genkey -name prime256v1 -out ec.pem
 openssl req -x509 -new -key ec.pem -subj /CN=test -days 10 -out certificate.pem
 openssl verify -CAfile certificate.pem certificate.pem
-openssl enc -aes-256-cbc -pbkdf2 -k secret -in data | openssl enc -d -aes-256-cbc -pbkdf2 -k secret |
-  md5sum
+openssl enc -aes-256-cbc -pbkdf2 -k secret -in data |
+  openssl enc -d -aes-256-cbc -pbkdf2 -k secret | md5sum
 """)
 
 CASES["curl"] = Case(["curl"], r"""

@@ -3,8 +3,9 @@
 Usage: run.py NAME --library PATH      exit status 0 same, 1 different, 77 a program is missing
        run.py --list                   the names of all cases
 
-Both runs start in an empty directory of the same name, with a clean environment. Exit status, stdout
-and stderr must be equal, after what a case names as changing from run to run has been replaced.
+Both runs start in an empty directory of the same name, with a clean environment. Exit status,
+stdout and stderr must be equal, after what a case names as changing from run to run has been
+replaced.
 """
 import argparse
 import difflib
@@ -108,6 +109,9 @@ def run_case(name, library):
             print(f"{name}: the library is not preloaded")
             return 1
         plain = run_once(case, directory, "")
+        if plain[0] == SKIPPED:
+            print(f"{name}: skipped, not possible on this system")
+            return SKIPPED
         if plain[0] != 0:
             print(f"{name}: the case fails without the library: {plain}")
             return 1

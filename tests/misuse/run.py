@@ -28,8 +28,8 @@ def is_free(size):
 
 
 MIB = 1 << 20
-# A block without neighbours takes its pages along when it is freed, so what is said of a large block
-# depends on whether its span is still known.
+# A large block takes its pages along when it is freed, so what is said of it depends on whether its
+# span is still known.
 FREED_LARGE = [double(MIB), FOREIGN]
 FREED_HUGE = [double(200 * MIB), FOREIGN]
 
