@@ -76,7 +76,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   // REQUIRES: the head list is empty; it is replaced.
   void* allocate_from_reserve(SizeClass size_class, CentralList& central, MemoryContent* content);
 
-  // Takes over a claim, which is not empty. REQUIRES: allocate_from_reserve() just failed.
+  bool has_claim(SizeClass size_class) const { return !claims_[size_class].empty(); }
+  // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
   void accept(SizeClass size_class, const Claim& claim) { claims_[size_class] = claim; }
 
   // Makes the head list one that takes another object. REQUIRES: this is not the empty cache.

@@ -63,7 +63,12 @@ Object allocate_small_slow(SizeClass size_class) {
   if (object.address != nullptr) return object;
   const Claim claim = refill(size_class);
   if (claim.empty()) return {};
-  cache->accept(size_class, claim);
+  // The start of the scavenger's thread allocates, so there may be a claim already.
+  if (cache->has_claim(size_class)) {
+    central.give_back(claim);
+  } else {
+    cache->accept(size_class, claim);
+  }
   object.address = cache->allocate_from_reserve(size_class, central, &object.content);
   return object;
 }
