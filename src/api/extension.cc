@@ -13,7 +13,9 @@ using namespace spanmalloc;
 
 extern "C" {
 
-SPANMALLOC_EXPORT const char* spanmalloc_version(void) { return "0.1.0"; }
+SPANMALLOC_EXPORT const char* spanmalloc_version(void) {
+  return "0.1.0";
+}
 
 SPANMALLOC_EXPORT size_t spanmalloc_release_memory(void) {
   platform::ErrnoGuard errno_guard;
@@ -72,6 +74,8 @@ SPANMALLOC_EXPORT int spanmalloc_owns(const void* pointer) {
              : 0;
 }
 
-SPANMALLOC_EXPORT void spanmalloc_check(void) { heap.check_invariants(); }
+SPANMALLOC_EXPORT void spanmalloc_check(void) {
+  heap.check_invariants();
+}
 
 }  // extern "C"

@@ -1,10 +1,10 @@
 // glibc's questions about the heap, answered for this one. Without them a program that asks would
 // get the figures of glibc's own heap, which nobody uses.
 
+#include <malloc.h>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <malloc.h>
 
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
@@ -23,8 +23,8 @@ constexpr size_t kTextBytes = 16 * 1024;
 extern "C" {
 
 // The fields that have a meaning here: arena, the bytes that the heap holds of the system; ordblks,
-// its partly used spans; uordblks, the bytes of live blocks; fordblks, arena less uordblks; fsmblks,
-// free blocks in caches; keepcost, free pages that malloc_trim() could give back.
+// its partly used spans; uordblks, the bytes of live blocks; fordblks, arena less uordblks;
+// fsmblks, free blocks in caches; keepcost, free pages that malloc_trim() could give back.
 SPANMALLOC_EXPORT struct mallinfo2 mallinfo2(void) {
   platform::ErrnoGuard errno_guard;
   const HeapStats stats = read_stats(heap);

@@ -1,6 +1,8 @@
 // What happens when the library is loaded, before most constructors of the program. Nothing here
 // is needed for malloc to work: calls that come earlier find constant-initialised state.
 
+#include "api/load.h"
+
 #include <cstdlib>
 
 #include "heap/heap.h"
@@ -8,6 +10,8 @@
 #include "stats/heap_stats.h"
 
 namespace spanmalloc {
+
+const char load_anchor = 0;
 
 namespace {
 

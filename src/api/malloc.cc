@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "api/load.h"
 #include "base/bits.h"
 #include "heap/allocate.h"
 #include "platform/compiler.h"
@@ -14,6 +15,8 @@
 namespace spanmalloc {
 
 namespace {
+
+[[gnu::used]] const char* const keep_load = &load_anchor;
 
 void* no_memory() {
   errno = ENOMEM;
@@ -35,10 +38,14 @@ using namespace spanmalloc;
 extern "C" {
 
 // `size` bytes aligned to 16, a unique pointer for 0. NULL with ENOMEM.
-SPANMALLOC_EXPORT void* malloc(size_t size) { return allocate(size); }
+SPANMALLOC_EXPORT void* malloc(size_t size) {
+  return allocate(size);
+}
 
 // Ends the life of a block; NULL does nothing. errno stays as it is.
-SPANMALLOC_EXPORT void free(void* pointer) { deallocate(pointer); }
+SPANMALLOC_EXPORT void free(void* pointer) {
+  deallocate(pointer);
+}
 
 // `count` times `size` bytes of zeros. NULL with ENOMEM, also when the product overflows.
 SPANMALLOC_EXPORT void* calloc(size_t count, size_t size) {
@@ -49,7 +56,9 @@ SPANMALLOC_EXPORT void* calloc(size_t count, size_t size) {
 
 // Changes the size of a block, moving it if need be. Size 0 frees the block and gives NULL, as in
 // glibc. NULL with ENOMEM leaves the block as it was.
-SPANMALLOC_EXPORT void* realloc(void* pointer, size_t size) { return reallocate(pointer, size); }
+SPANMALLOC_EXPORT void* realloc(void* pointer, size_t size) {
+  return reallocate(pointer, size);
+}
 
 // realloc() to `count` times `size` bytes; NULL with ENOMEM when the product overflows.
 SPANMALLOC_EXPORT void* reallocarray(void* pointer, size_t count, size_t size) {
@@ -100,7 +109,9 @@ SPANMALLOC_EXPORT void* pvalloc(size_t size) {
   return allocate_aligned(align_up(size > 0 ? size : 1, page), page);
 }
 
-SPANMALLOC_EXPORT void cfree(void* pointer) { deallocate(pointer); }
+SPANMALLOC_EXPORT void cfree(void* pointer) {
+  deallocate(pointer);
+}
 
 // Bytes that may be used of a block; 0 for NULL.
 SPANMALLOC_EXPORT size_t malloc_usable_size(void* pointer) {
@@ -108,7 +119,11 @@ SPANMALLOC_EXPORT size_t malloc_usable_size(void* pointer) {
 }
 
 // C23. The size and alignment must be those of the allocation; they are not relied on.
-SPANMALLOC_EXPORT void free_sized(void* pointer, size_t) { deallocate(pointer); }
-SPANMALLOC_EXPORT void free_aligned_sized(void* pointer, size_t, size_t) { deallocate(pointer); }
+SPANMALLOC_EXPORT void free_sized(void* pointer, size_t) {
+  deallocate(pointer);
+}
+SPANMALLOC_EXPORT void free_aligned_sized(void* pointer, size_t, size_t) {
+  deallocate(pointer);
+}
 
 }  // extern "C"

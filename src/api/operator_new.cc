@@ -32,15 +32,18 @@ SPANMALLOC_COLD void* retry_new(size_t bytes, size_t alignment) {
 
 }  // namespace spanmalloc
 
+// Weak, so that a program that brings its own links with the archive as well.
+#define SPANMALLOC_REPLACEABLE SPANMALLOC_EXPORT SPANMALLOC_WEAK
+
 using namespace spanmalloc;
 
-SPANMALLOC_EXPORT void* operator new(size_t size) {
+SPANMALLOC_REPLACEABLE void* operator new(size_t size) {
   void* pointer = allocate(size);
   if (SPANMALLOC_UNLIKELY(pointer == nullptr)) return retry_new(size, kMinAlignment);
   return pointer;
 }
 
-SPANMALLOC_EXPORT void* operator new(size_t size, std::align_val_t alignment) {
+SPANMALLOC_REPLACEABLE void* operator new(size_t size, std::align_val_t alignment) {
   void* pointer = allocate_aligned(size, static_cast<size_t>(alignment));
   if (SPANMALLOC_UNLIKELY(pointer == nullptr)) {
     return retry_new(size, static_cast<size_t>(alignment));
@@ -48,7 +51,9 @@ SPANMALLOC_EXPORT void* operator new(size_t size, std::align_val_t alignment) {
   return pointer;
 }
 
-SPANMALLOC_EXPORT void operator delete(void* pointer) noexcept { deallocate(pointer); }
-SPANMALLOC_EXPORT void operator delete(void* pointer, std::align_val_t) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer) noexcept {
+  deallocate(pointer);
+}
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer, std::align_val_t) noexcept {
   deallocate(pointer);
 }

@@ -11,67 +11,77 @@ namespace spanmalloc {
 
 namespace {
 
-void* basic_new(size_t size, size_t) { return operator new(size); }
+void* basic_new(size_t size, size_t) {
+  return operator new(size);
+}
 void* basic_aligned_new(size_t size, size_t alignment) {
-  return operator new(size, std::align_val_t{alignment});
+  return operator new (size, std::align_val_t{alignment});
 }
 
 }  // namespace
 
 }  // namespace spanmalloc
 
+// Weak, so that a program that brings its own links with the archive as well.
+#define SPANMALLOC_REPLACEABLE SPANMALLOC_EXPORT SPANMALLOC_WEAK
+
 using namespace spanmalloc;
 using std::align_val_t;
 using std::nothrow_t;
 
-SPANMALLOC_EXPORT void* operator new[](size_t size) { return operator new(size); }
-SPANMALLOC_EXPORT void* operator new[](size_t size, align_val_t alignment) {
+SPANMALLOC_REPLACEABLE void* operator new[](size_t size) {
+  return operator new(size);
+}
+SPANMALLOC_REPLACEABLE void* operator new[](size_t size, align_val_t alignment) {
   return operator new(size, alignment);
 }
 
-SPANMALLOC_EXPORT void* operator new(size_t size, const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void* operator new(size_t size, const nothrow_t&) noexcept {
   return call_catching(&basic_new, size, 0);
 }
-SPANMALLOC_EXPORT void* operator new[](size_t size, const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void* operator new[](size_t size, const nothrow_t&) noexcept {
   return call_catching(&basic_new, size, 0);
 }
-SPANMALLOC_EXPORT void* operator new(size_t size, align_val_t alignment,
-                                     const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void* operator new(size_t size, align_val_t alignment,
+                                          const nothrow_t&) noexcept {
   return call_catching(&basic_aligned_new, size, static_cast<size_t>(alignment));
 }
-SPANMALLOC_EXPORT void* operator new[](size_t size, align_val_t alignment,
-                                       const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void* operator new[](size_t size, align_val_t alignment,
+                                            const nothrow_t&) noexcept {
   return call_catching(&basic_aligned_new, size, static_cast<size_t>(alignment));
 }
 
-SPANMALLOC_EXPORT void operator delete[](void* pointer) noexcept { operator delete(pointer); }
-SPANMALLOC_EXPORT void operator delete(void* pointer, const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer) noexcept {
   operator delete(pointer);
 }
-SPANMALLOC_EXPORT void operator delete[](void* pointer, const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer, const nothrow_t&) noexcept {
+  operator delete(pointer);
+}
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, const nothrow_t&) noexcept {
   operator delete[](pointer);
 }
-SPANMALLOC_EXPORT void operator delete(void* pointer, size_t) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t) noexcept {
   operator delete(pointer);
 }
-SPANMALLOC_EXPORT void operator delete[](void* pointer, size_t) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t) noexcept {
   operator delete[](pointer);
 }
 
-SPANMALLOC_EXPORT void operator delete[](void* pointer, align_val_t alignment) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, align_val_t alignment) noexcept {
   operator delete(pointer, alignment);
 }
-SPANMALLOC_EXPORT void operator delete(void* pointer, align_val_t alignment,
-                                       const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer, align_val_t alignment,
+                                            const nothrow_t&) noexcept {
   operator delete(pointer, alignment);
 }
-SPANMALLOC_EXPORT void operator delete[](void* pointer, align_val_t alignment,
-                                         const nothrow_t&) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, align_val_t alignment,
+                                              const nothrow_t&) noexcept {
   operator delete[](pointer, alignment);
 }
-SPANMALLOC_EXPORT void operator delete(void* pointer, size_t, align_val_t alignment) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t, align_val_t alignment) noexcept {
   operator delete(pointer, alignment);
 }
-SPANMALLOC_EXPORT void operator delete[](void* pointer, size_t, align_val_t alignment) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t,
+                                              align_val_t alignment) noexcept {
   operator delete[](pointer, alignment);
 }

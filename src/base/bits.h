@@ -7,10 +7,14 @@
 
 namespace spanmalloc {
 
-constexpr bool is_power_of_two(size_t value) { return std::has_single_bit(value); }
+constexpr bool is_power_of_two(size_t value) {
+  return std::has_single_bit(value);
+}
 
 // REQUIRES: alignment is a power of two.
-constexpr size_t align_down(size_t value, size_t alignment) { return value & ~(alignment - 1); }
+constexpr size_t align_down(size_t value, size_t alignment) {
+  return value & ~(alignment - 1);
+}
 
 // REQUIRES: alignment is a power of two and value + alignment - 1 does not overflow.
 constexpr size_t align_up(size_t value, size_t alignment) {

@@ -16,16 +16,16 @@ namespace spanmalloc {
 }  // namespace spanmalloc
 
 // Always tested. `sentence` says what is wrong when the condition is false.
-#define SPANMALLOC_CHECK(condition, sentence)                            \
-  do {                                                                   \
-    if (SPANMALLOC_UNLIKELY(!(condition))) {                             \
-      ::spanmalloc::check_failed(sentence, __FILE_NAME__, __LINE__);     \
-    }                                                                    \
+#define SPANMALLOC_CHECK(condition, sentence)                        \
+  do {                                                               \
+    if (SPANMALLOC_UNLIKELY(!(condition))) {                         \
+      ::spanmalloc::check_failed(sentence, __FILE_NAME__, __LINE__); \
+    }                                                                \
   } while (false)
 
 // Tested in builds without NDEBUG only; the condition always compiles.
-#define SPANMALLOC_DCHECK(condition, sentence)                                             \
-  do {                                                                                     \
+#define SPANMALLOC_DCHECK(condition, sentence)                                       \
+  do {                                                                               \
     if constexpr (::spanmalloc::kDebugChecks) SPANMALLOC_CHECK(condition, sentence); \
   } while (false)
 

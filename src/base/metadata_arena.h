@@ -20,9 +20,9 @@ class MetadataArena {
   // REQUIRES: alignment is a power of two, at most 4096.
   void* allocate(size_t bytes, size_t alignment) SPANMALLOC_EXCLUDES(mutex_);
 
-  // Maps ahead until at least `bytes` bytes in all are mapped. What the heap may come to need for its
-  // memory is mapped before that memory, so that a process at the limit of its address space can
-  // still use every free page in any way. False when the system refuses.
+  // Maps ahead until at least `bytes` bytes in all are mapped. What the heap may come to need for
+  // its memory is mapped before that memory, so that a process at the limit of its address space
+  // can still use every free page in any way. False when the system refuses.
   [[nodiscard]] bool ensure_mapped(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
 
   // Bytes mapped from the system so far, whole blocks counted.

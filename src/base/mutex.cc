@@ -15,7 +15,8 @@ constexpr int kSpinRounds = 100;
 [[maybe_unused]] thread_local uint32_t held_ranks SPANMALLOC_INITIAL_EXEC_TLS = 0;
 
 [[maybe_unused]] constexpr uint32_t rank_bit(LockRank rank) {
-  return uint32_t{1} << static_cast<unsigned>(rank); }
+  return uint32_t{1} << static_cast<unsigned>(rank);
+}
 
 // A thread may only take a lock of a lower rank than all that it holds. A thread that holds all for
 // a fork takes none that it would wait for.
@@ -105,7 +106,9 @@ void Mutex::unlock() {
   }
 }
 
-bool Mutex::held_by_this_thread() const { return owner() == platform::thread_number(); }
+bool Mutex::held_by_this_thread() const {
+  return owner() == platform::thread_number();
+}
 
 bool Mutex::try_hold_for_fork() {
   if (!try_lock()) return false;

@@ -36,8 +36,8 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
   // The number of the thread that holds the lock; 0 for none. May be stale.
   uint32_t owner() const { return word_.load(std::memory_order_relaxed) >> 1; }
 
-  // For the preparation of a fork. The thread that holds a lock so may lock it again: the section is
-  // not entered yet, and fork handlers of the program run meanwhile that may allocate.
+  // For the preparation of a fork. The thread that holds a lock so may lock it again: the section
+  // is not entered yet, and fork handlers of the program run meanwhile that may allocate.
   [[nodiscard]] bool try_hold_for_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
   void release_after_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
 

@@ -46,7 +46,8 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
 class Options {
  public:
   constexpr Options() {
-    for (const OptionRow& row : kOptionTable) values_[static_cast<size_t>(row.option)] = row.initial;
+    for (const OptionRow& row : kOptionTable)
+      values_[static_cast<size_t>(row.option)] = row.initial;
   }
 
   uint64_t operator[](Option option) const { return values_[static_cast<size_t>(option)]; }

@@ -17,22 +17,42 @@ namespace spanmalloc {
 struct Bytes {
   size_t value = 0;
   constexpr auto operator<=>(const Bytes&) const = default;
-  constexpr Bytes& operator+=(Bytes other) { value += other.value; return *this; }
-  constexpr Bytes& operator-=(Bytes other) { value -= other.value; return *this; }
+  constexpr Bytes& operator+=(Bytes other) {
+    value += other.value;
+    return *this;
+  }
+  constexpr Bytes& operator-=(Bytes other) {
+    value -= other.value;
+    return *this;
+  }
 };
-constexpr Bytes operator+(Bytes a, Bytes b) { return {a.value + b.value}; }
-constexpr Bytes operator-(Bytes a, Bytes b) { return {a.value - b.value}; }
+constexpr Bytes operator+(Bytes a, Bytes b) {
+  return {a.value + b.value};
+}
+constexpr Bytes operator-(Bytes a, Bytes b) {
+  return {a.value - b.value};
+}
 
 // A number of pages.
 struct PageCount {
   size_t value = 0;
   constexpr auto operator<=>(const PageCount&) const = default;
-  constexpr PageCount& operator+=(PageCount other) { value += other.value; return *this; }
-  constexpr PageCount& operator-=(PageCount other) { value -= other.value; return *this; }
+  constexpr PageCount& operator+=(PageCount other) {
+    value += other.value;
+    return *this;
+  }
+  constexpr PageCount& operator-=(PageCount other) {
+    value -= other.value;
+    return *this;
+  }
   constexpr Bytes bytes() const { return {value << kPageShift}; }
 };
-constexpr PageCount operator+(PageCount a, PageCount b) { return {a.value + b.value}; }
-constexpr PageCount operator-(PageCount a, PageCount b) { return {a.value - b.value}; }
+constexpr PageCount operator+(PageCount a, PageCount b) {
+  return {a.value + b.value};
+}
+constexpr PageCount operator-(PageCount a, PageCount b) {
+  return {a.value - b.value};
+}
 
 // The pages that `bytes` bytes need. REQUIRES: bytes <= PTRDIFF_MAX.
 constexpr PageCount pages_for(size_t bytes) {
@@ -55,8 +75,12 @@ struct PageNumber {
 constexpr PageNumber operator+(PageNumber page, PageCount count) {
   return {page.value + count.value};
 }
-constexpr PageCount operator-(PageNumber a, PageNumber b) { return {a.value - b.value}; }
-constexpr PageNumber first_page(ChunkNumber chunk) { return {chunk.value * kPagesPerChunk}; }
+constexpr PageCount operator-(PageNumber a, PageNumber b) {
+  return {a.value - b.value};
+}
+constexpr PageNumber first_page(ChunkNumber chunk) {
+  return {chunk.value * kPagesPerChunk};
+}
 
 inline constexpr PageNumber kNoPage{SIZE_MAX};
 

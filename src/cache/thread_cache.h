@@ -41,9 +41,7 @@ class SentinelTable {
   // REQUIRES: called once, before any list is made.
   void open(ListKey key);
 
-  FreeNode* sentinel(SizeClass size_class, uint8_t level) {
-    return &sentinels_[size_class][level];
-  }
+  FreeNode* sentinel(SizeClass size_class, uint8_t level) { return &sentinels_[size_class][level]; }
   static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
     const size_t full = kSizeClasses[size_class].magazine_capacity;
     const size_t divisor = size_t{1} << (2 * (kLevels - 1 - level));

@@ -14,8 +14,8 @@
 namespace spanmalloc {
 
 struct CentralStats {
-  size_t depot_bytes = 0;    // in full magazines
-  size_t free_bytes = 0;     // free objects of spans with room
+  size_t depot_bytes = 0;  // in full magazines
+  size_t free_bytes = 0;   // free objects of spans with room
   size_t partly_used_spans = 0;
   size_t spans = 0;
 };

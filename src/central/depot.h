@@ -13,8 +13,7 @@ namespace spanmalloc {
 // The owner's lock protects it. Bonwick and Adams, "Magazines and Vmem", 2001.
 class Depot {
  public:
-  constexpr explicit Depot(MetadataArena& arena)
-      : blocks_(arena, sizeof(Block), alignof(Block)) {}
+  constexpr explicit Depot(MetadataArena& arena) : blocks_(arena, sizeof(Block), alignof(Block)) {}
 
   // False when metadata is refused.
   [[nodiscard]] bool put(Magazine magazine);

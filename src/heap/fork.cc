@@ -36,11 +36,16 @@ constexpr size_t kPageHeapLock = kLockCount - 1;
 
 Mutex& lock_at(size_t index) {
   switch (index) {
-    case kRegistryLock: return heap.registry().mutex();
-    case kSpansLock: return heap.spans().mutex();
-    case kPageMapLock: return heap.page_map().mutex();
-    case kPageHeapLock: return heap.page_heap().mutex();
-    default: return heap.central(static_cast<SizeClass>(index)).mutex();
+    case kRegistryLock:
+      return heap.registry().mutex();
+    case kSpansLock:
+      return heap.spans().mutex();
+    case kPageMapLock:
+      return heap.page_map().mutex();
+    case kPageHeapLock:
+      return heap.page_heap().mutex();
+    default:
+      return heap.central(static_cast<SizeClass>(index)).mutex();
   }
 }
 
@@ -188,8 +193,13 @@ void after_fork_in_child() {
     return;
   }
   forking_thread.store(0, std::memory_order_relaxed);
-  const bool registry_is_whole = taken.central_and_others[kRegistryLock];
-  const bool page_heap_is_whole = taken.central_and_others[kPageHeapLock];
+  platform::note_new_process();
+  heap.scavenger().forget_thread();
+  // With the locks still held, which this thread may lock again.
+  if (taken.central_and_others[kRegistryLock]) {
+    heap.registry().orphan_all_but(current_thread_cache);
+  }
+  if (taken.central_and_others[kPageHeapLock]) heap.page_heap().recover_in_child();
   // Nobody sleeps on a lock in the child: they are made free without a wake.
   if (taken.metadata) heap.arena().mutex().reset_in_child();
   for (size_t index = 0; index < kLockCount; ++index) {
@@ -202,10 +212,6 @@ void after_fork_in_child() {
     slot.ticket.store(0);
     slot.thread.store(0);
   }
-  platform::note_new_process();
-  heap.scavenger().forget_thread();
-  if (registry_is_whole) heap.registry().orphan_all_but(current_thread_cache);
-  if (page_heap_is_whole) heap.page_heap().recover_in_child();
 }
 
 }  // namespace spanmalloc

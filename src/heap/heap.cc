@@ -90,7 +90,8 @@ bool Heap::reclaim_before_growth() {
   const size_t bound = share > kDepotFloorBytes ? share : kDepotFloorBytes;
   if (centrals_.depot_bytes() <= bound) return false;
   size_t drained = registry_.empty_warm(centrals_, sentinels_);
-  centrals_.for_each([&](CentralList& central, SizeClass) { drained += central.drain_depot(0, key_); });
+  centrals_.for_each(
+      [&](CentralList& central, SizeClass) { drained += central.drain_depot(0, key_); });
   return drained > 0;
 }
 

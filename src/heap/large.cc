@@ -59,7 +59,9 @@ void move_content(Span* from, Span* to) {
   (void)heap.spans().delete_large(from);
 }
 
-void* object_of(const Span* span) { return reinterpret_cast<void*>(span->base()); }
+void* object_of(const Span* span) {
+  return reinterpret_cast<void*>(span->base());
+}
 
 // A span for an object; nullptr when the size is over PTRDIFF_MAX or memory is refused.
 Span* allocate_span(size_t bytes, size_t alignment) {
@@ -106,8 +108,8 @@ Span* large_span_of(const void* pointer, const char* call) {
 void deallocate_large(void* pointer) {
   Span* span = large_span_of(pointer, "free");
   const size_t bytes = span->bytes().value;
-  if (bytes >= kReleaseAtFreeBytes && platform::release(span->base(), bytes) ==
-                                          platform::ReleaseResult::kReleasedReadsZero) {
+  if (bytes >= kReleaseAtFreeBytes &&
+      platform::release(span->base(), bytes) == platform::ReleaseResult::kReleasedReadsZero) {
     heap.spans().delete_large_released(span);
   } else if (!heap.spans().delete_large(span)) {
     report_double_free(reinterpret_cast<uintptr_t>(pointer), bytes);

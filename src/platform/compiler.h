@@ -9,6 +9,7 @@
 #define SPANMALLOC_NOINLINE __attribute__((noinline))
 #define SPANMALLOC_COLD __attribute__((noinline, cold))
 #define SPANMALLOC_EXPORT __attribute__((visibility("default")))
+#define SPANMALLOC_WEAK __attribute__((weak))
 #define SPANMALLOC_INITIAL_EXEC_TLS __attribute__((tls_model("initial-exec")))
 #define SPANMALLOC_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define SPANMALLOC_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
@@ -28,8 +29,7 @@
 #define SPANMALLOC_RELEASE(...) SPANMALLOC_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 #define SPANMALLOC_TRY_ACQUIRE(...) \
   SPANMALLOC_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
-#define SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS \
-  SPANMALLOC_THREAD_ANNOTATION(no_thread_safety_analysis)
+#define SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS SPANMALLOC_THREAD_ANNOTATION(no_thread_safety_analysis)
 
 namespace spanmalloc::platform {
 

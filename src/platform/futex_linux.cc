@@ -1,9 +1,9 @@
 #include "platform/futex.h"
 
-#include <ctime>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <ctime>
 
 #include "platform/errno_guard.h"
 

@@ -1,12 +1,12 @@
 #include "platform/system.h"
 
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
 
 #include "platform/errno_guard.h"
 
@@ -72,9 +72,13 @@ const char* environment(const char* name) {
   return environment_is_there() ? getenv(name) : nullptr;
 }
 
-bool environment_is_there() { return environ != nullptr; }
+bool environment_is_there() {
+  return environ != nullptr;
+}
 
-int process_id() { return static_cast<int>(getpid()); }
+int process_id() {
+  return static_cast<int>(getpid());
+}
 
 void write_error(const char* text, size_t length) {
   ErrnoGuard errno_guard;
@@ -87,6 +91,8 @@ void write_error(const char* text, size_t length) {
   }
 }
 
-void abort_process() { abort(); }
+void abort_process() {
+  abort();
+}
 
 }  // namespace spanmalloc::platform

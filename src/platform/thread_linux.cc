@@ -1,12 +1,12 @@
 #include "platform/thread.h"
 
-#include <atomic>
-#include <csignal>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <atomic>
+#include <csignal>
 
 #include "platform/errno_guard.h"
 
@@ -30,6 +30,19 @@ void* run_body(void*) {
   const Start start = pending_start;
   start.body(start.argument);
   return nullptr;
+}
+
+// The state is the letter behind the name in parentheses, which may itself have parentheses.
+bool main_thread_has_ended() {
+  const int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  char text[128];
+  const ssize_t length = read(file, text, sizeof(text));
+  close(file);
+  for (ssize_t at = length - 3; at > 0; --at) {
+    if (text[at] == ')') return text[at + 2] == 'Z';
+  }
+  return false;
 }
 
 // Large enough for the scavenger's few shallow frames and for the C library's thread block.
@@ -81,13 +94,19 @@ bool shares_memory_with_parent() {
   return !known_process.compare_exchange_strong(noted, now) && noted != now;
 }
 
-void note_new_process() { known_process.store(getpid()); }
+void note_new_process() {
+  known_process.store(getpid());
+}
 
 bool is_only_thread() {
   ErrnoGuard errno_guard;
-  // A process directory has one link for itself, one for its parent and one a thread.
+  // A directory has one link for itself, one for its parent and one for each folder: each thread.
+  constexpr nlink_t kNoThreads = 2;
   struct stat status {};
-  return stat("/proc/self/task", &status) == 0 && status.st_nlink == 3;
+  if (stat("/proc/self/task", &status) != 0) return false;
+  // A main thread that has ended stays as a zombie as long as the process lives.
+  return status.st_nlink == kNoThreads + 1 ||
+         (status.st_nlink == kNoThreads + 2 && main_thread_has_ended());
 }
 
 }  // namespace spanmalloc::platform

@@ -1,10 +1,10 @@
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+#include <cerrno>
 
 #include "platform/errno_guard.h"
 #include "platform/virtual_memory.h"
@@ -72,9 +72,9 @@ bool unmap(uintptr_t address, size_t bytes) {
 
 bool move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
   ErrnoGuard errno_guard;
-  void* moved = mremap(reinterpret_cast<void*>(from), bytes, bytes,
-                       MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
-                       reinterpret_cast<void*>(to));
+  void* moved =
+      mremap(reinterpret_cast<void*>(from), bytes, bytes,
+             MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
   return moved != MAP_FAILED;
 }
 

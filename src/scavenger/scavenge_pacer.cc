@@ -4,7 +4,9 @@
 
 namespace spanmalloc {
 
-size_t PeakWindow::highest() const { return *std::max_element(peaks_.begin(), peaks_.end()); }
+size_t PeakWindow::highest() const {
+  return *std::max_element(peaks_.begin(), peaks_.end());
+}
 
 uint64_t ScavengePacer::sleep_after(uint64_t worked_ns) const {
   if (worked_ns > kLongestSleepNs) return kLongestSleepNs;

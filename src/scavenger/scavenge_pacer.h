@@ -36,8 +36,8 @@ class PeakWindow {
 // the heap goal of the last collection for the peak; without a collector the peak is measured.
 //
 // The pace keeps the work at a share of one processor's time: after work that took t of processor
-// time the scavenger sleeps t * (1 / share - 1). The cost is measured, not assumed, for a page given
-// back alone costs fifteen times what it costs in a run of 2 MiB.
+// time the scavenger sleeps t * (1 / share - 1). The cost is measured, not assumed, for a page
+// given back alone costs fifteen times what it costs in a run of 2 MiB.
 class ScavengePacer {
  public:
   // One sleep is at most this long, so that one slow call does not stop the work.

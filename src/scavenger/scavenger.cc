@@ -29,15 +29,24 @@ constexpr size_t kTickBytes = size_t{2} << 20;
 constexpr uint32_t kCallsPerLook = 16;
 
 constexpr uint64_t kNsPerMs = 1'000'000;
+// How often a parked thread looks whether it is the last: all signals are blocked in it, so a
+// process of which it alone is left could not even be ended by one.
+constexpr uint64_t kParkedLookNs = 10'000 * kNsPerMs;
 // A thread that ends is counted by the kernel until a little after its last destructor.
 constexpr uint64_t kThreadEndWaitNs = 5 * kNsPerMs;
 constexpr int kThreadEndRounds = 4;
 
 }  // namespace
 
-uint64_t SystemScavengerClock::monotonic_ns() { return platform::monotonic_ns(); }
-uint64_t SystemScavengerClock::thread_cpu_ns() { return platform::thread_cpu_ns(); }
-void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) { platform::sleep_ns(nanoseconds); }
+uint64_t SystemScavengerClock::monotonic_ns() {
+  return platform::monotonic_ns();
+}
+uint64_t SystemScavengerClock::thread_cpu_ns() {
+  return platform::thread_cpu_ns();
+}
+void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) {
+  platform::sleep_ns(nanoseconds);
+}
 
 bool Scavenger::has_much_to_release() const {
   const size_t much = kWakeBytes + page_heap_.in_use_bytes() / 8;
@@ -85,7 +94,9 @@ void Scavenger::start_thread() {
   }
 }
 
-void Scavenger::thread_body(void* self) { static_cast<Scavenger*>(self)->run(); }
+void Scavenger::thread_body(void* self) {
+  static_cast<Scavenger*>(self)->run();
+}
 
 void Scavenger::run() {
   size_t idle_epochs = 0;
@@ -102,10 +113,11 @@ void Scavenger::run() {
 }
 
 bool Scavenger::is_last_thread() {
+  if (platform::is_only_thread()) return true;
   if (!threads_ended_.exchange(false, std::memory_order_relaxed)) return false;
   for (int round = 0; round < kThreadEndRounds; ++round) {
-    if (platform::is_only_thread()) return true;
     platform::sleep_ns(kThreadEndWaitNs);
+    if (platform::is_only_thread()) return true;
   }
   return false;
 }
@@ -125,7 +137,7 @@ bool Scavenger::park() {
   state_.store(kParked, std::memory_order_seq_cst);
   // Looked at once more after parking: a free that came in between has seen a running thread.
   while (!has_much_to_release() && state_.load(std::memory_order_relaxed) == kParked) {
-    platform::futex_wait(state_, kParked, platform::kWaitForever);
+    platform::futex_wait(state_, kParked, kParkedLookNs);
     if (is_last_thread()) {
       state_.store(kNoThread, std::memory_order_relaxed);
       return false;
@@ -162,8 +174,7 @@ EpochResult Scavenger::run_epoch(size_t at_most) {
 
 size_t Scavenger::drain() {
   size_t drained = 0;
-  centrals_.for_each(
-      [&](CentralList& central, SizeClass) { drained += central.drain_idle(key_); });
+  centrals_.for_each([&](CentralList& central, SizeClass) { drained += central.drain_idle(key_); });
   const size_t threads_started = registry_.acquired_count();
   if (threads_started == threads_started_before_) {
     drained += registry_.empty_warm(centrals_, sentinels_);

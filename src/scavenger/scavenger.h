@@ -71,8 +71,8 @@ class Scavenger {
   void note_thread_start() { live_threads_.fetch_add(1, std::memory_order_relaxed); }
   void note_thread_end();
 
-  // One tick: drains what is idle, then releases at most `at_most` bytes of what is beyond the goal,
-  // sleeping in between as the pace demands. Does nothing while another thread is at it.
+  // One tick: drains what is idle, then releases at most `at_most` bytes of what is beyond the
+  // goal, sleeping in between as the pace demands. Does nothing while another thread is at it.
   EpochResult run_epoch(size_t at_most);
 
   // Gives back all free pages at once, without pacing; returns the bytes.

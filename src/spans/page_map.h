@@ -59,7 +59,8 @@ class PageMap {
   const ClassMap& class_map() const { return class_map_; }
 
   // The small span that contains `address`, the large one whose first page contains it, or nullptr.
-  // The answer for an address that the caller does not own may be stale: read the span's state first.
+  // The answer for an address that the caller does not own may be stale: read the span's state
+  // first.
   Span* find(uintptr_t address) const;
 
   // Makes room for entries of these pages. False when memory is refused.

@@ -4,9 +4,9 @@
 // multiple of 16, so every object is aligned as malloc promises, and above 128 bytes at most
 // 12.5 % of an object is rounding (1/9 just above a step, 3 % on average over uniform sizes).
 //
-// A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except that
-// it has no more than 512 objects. It is made longer until what remains behind its last object is at
-// most 1/32 of it.
+// A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except
+// that it has no more than 512 objects. It is made longer until what remains behind its last object
+// is at most 1/32 of it.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
 #define SPANMALLOC_SPANS_SIZE_CLASS_H_
 

@@ -93,7 +93,9 @@ bool SpanAllocator::end_large(Span* span, Backing backing) {
   return true;
 }
 
-bool SpanAllocator::delete_large(Span* span) { return end_large(span, Backing::kRetained); }
+bool SpanAllocator::delete_large(Span* span) {
+  return end_large(span, Backing::kRetained);
+}
 
 void SpanAllocator::delete_large_released(Span* span) {
   const bool ended = end_large(span, Backing::kReleased);

@@ -19,9 +19,7 @@ namespace spanmalloc {
 class SpanAllocator {
  public:
   constexpr SpanAllocator(PageHeap& page_heap, PageMap& page_map, MetadataArena& arena)
-      : page_heap_(page_heap),
-        page_map_(page_map),
-        records_(arena, sizeof(Span), alignof(Span)) {}
+      : page_heap_(page_heap), page_map_(page_map), records_(arena, sizeof(Span), alignof(Span)) {}
 
   // A span of free objects; nullptr when pages or metadata are refused, or when the heap would
   // have to grow and must not.

@@ -44,9 +44,8 @@ HeapStats read_stats(Heap& from) {
   HeapStats stats;
   if (!from.is_open()) return stats;
   read_pages(from, stats);
-  from.centrals().for_each([&](CentralList& central, SizeClass size_class) {
-    read_class(central, size_class, stats);
-  });
+  from.centrals().for_each(
+      [&](CentralList& central, SizeClass size_class) { read_class(central, size_class, stats); });
   read_thread_caches(from, stats);
   for (const ClassStats& of_class : stats.classes) stats.cached += of_class.cached;
   stats.live_large = from.spans().large_bytes();
