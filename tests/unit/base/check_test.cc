@@ -12,7 +12,8 @@ TEST(CheckDeathTest, FatalPrintsItsSentenceAndAborts) {
 
 TEST(CheckDeathTest, AFailedCheckNamesItsPlace) {
   EXPECT_DEATH(SPANMALLOC_CHECK(1 > 2, "one is not above two"),
-               "spanmalloc: internal check failed: one is not above two \\(check_test.cc:[0-9]+\\)");
+               "spanmalloc: internal check failed: one is not above two "
+               "\\(check_test.cc:[0-9]+\\)");
 }
 
 TEST(CheckDeathTest, DebugChecksAreTestedInDebugBuilds) {

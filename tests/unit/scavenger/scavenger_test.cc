@@ -319,7 +319,8 @@ TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {
   EXPECT_TRUE(test.wait_for([] { return test.page_heap.retained_bytes() <= 23 * kMiB; }));
 
   ASSERT_TRUE(test.spans.delete_large(kept));
-  EXPECT_TRUE(test.wait_for([] { return !test.scavenger.has_thread(); })) << "the heap is small again";
+  EXPECT_TRUE(test.wait_for([] { return !test.scavenger.has_thread(); }))
+      << "the heap is small again";
   test.page_heap.check_invariants();
 
   Span* again = test.new_large(60 * kMiB);

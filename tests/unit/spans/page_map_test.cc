@@ -86,7 +86,8 @@ TEST(PageMap, BothHalvesCoverEveryByteOfASmallSpanAcrossChunks) {
   const uintptr_t begin = pages.first.value * kPageBytes;
   const uintptr_t end = pages.end().value * kPageBytes;
   for (const uintptr_t address :
-       {begin, begin + 16, begin + 2 * kPageBytes, begin + kChunkBytes, end - kPageBytes, end - 16}) {
+       {begin, begin + 16, begin + 2 * kPageBytes, begin + kChunkBytes, end - kPageBytes,
+        end - 16}) {
     EXPECT_EQ(test.map.find(address), span_number(9));
     EXPECT_EQ(test.map.class_map()[address], 7);
   }
