@@ -28,8 +28,8 @@ class Random {
     state_ ^= state_ >> 27;
     return (state_ * 0x2545f4914f6cdd1du) >> 16;
   }
-  // Uniform in [0, bound).
-  size_t below(size_t bound) { return next() % bound; }
+  // Nearly uniform in [0, bound), without a division. REQUIRES: bound <= 2^32.
+  size_t below(size_t bound) { return ((next() >> 16) * bound) >> 32; }
 
   // A size as server programs ask for them: mostly 16 to 256 bytes, some to 4 KiB, few to 64 KiB.
   size_t server_size() {
@@ -53,6 +53,17 @@ inline char* filled_block(size_t size) {
   block[0] = static_cast<char>(size);
   block[size - 1] = static_cast<char>(size >> 8);
   return block;
+}
+
+// What a reader of the block sees of filled_block(): the same sum under every allocator.
+inline uint64_t check_bytes(const char* block, size_t size) {
+  return static_cast<unsigned char>(block[0]) + static_cast<unsigned char>(block[size - 1]);
+}
+
+// Writes one byte in every page of the first `bytes` of the block.
+inline void touch_pages(char* block, size_t bytes) {
+  constexpr size_t kPage = 4096;
+  for (size_t offset = 0; offset < bytes; offset += kPage) block[offset] = 1;
 }
 
 // Runs body(index) on `count` threads and waits for all.
