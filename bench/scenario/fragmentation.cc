@@ -11,9 +11,12 @@ int main(int count, char** arguments) {
   const size_t phases = scenario::argument(count, arguments, 2, 10);
   scenario::Random random(1);
   std::vector<char*> survivors;
+  std::vector<char*> blocks;
   size_t smallest = 24;
+  blocks.reserve(phase_bytes / smallest + 1);  // no growth of our own between the blocks
+  survivors.reserve(phase_bytes / smallest + 1);
   for (size_t phase = 0; phase < phases; ++phase) {
-    std::vector<char*> blocks;
+    blocks.clear();
     for (size_t bytes = 0; bytes < phase_bytes;) {
       const size_t size = smallest + random.below(smallest);
       blocks.push_back(scenario::filled_block(size));
@@ -28,6 +31,11 @@ int main(int count, char** arguments) {
     }
     smallest = smallest * 2;
   }
-  for (char* block : survivors) std::free(block);
+  uint64_t sum = 0;
+  for (char* block : survivors) {
+    sum += scenario::check_bytes(block, 1);
+    std::free(block);
+  }
+  std::printf("%zu survivors, %llu\n", survivors.size(), static_cast<unsigned long long>(sum));
   return 0;
 }

@@ -1,4 +1,4 @@
-// realloc_growth [MiB of the large buffer] [rounds]
+// realloc_growth [MiB of the large buffer, 0 for none] [rounds] [small buffers]
 //
 // Buffers that grow: many small ones step by step as strings and vectors in C do, with other
 // blocks allocated between, and one large one by half each time up to hundreds of MiB, as an
@@ -15,12 +15,11 @@ char* grown(char* buffer, size_t size) {
   return buffer;
 }
 
-void grow_many_small(scenario::Random& random) {
-  constexpr size_t kBuffers = 1000;
-  std::vector<char*> buffers(kBuffers);
-  std::vector<size_t> sizes(kBuffers);
-  for (size_t step = 0; step < 200 * kBuffers; ++step) {
-    const size_t index = random.below(kBuffers);
+void grow_many_small(scenario::Random& random, size_t count) {
+  std::vector<char*> buffers(count);
+  std::vector<size_t> sizes(count);
+  for (size_t step = 0; step < 200 * count; ++step) {
+    const size_t index = random.below(count);
     sizes[index] += 1 + random.below(64);
     buffers[index] = grown(buffers[index], sizes[index]);
   }
@@ -43,9 +42,10 @@ void grow_one_large(size_t limit) {
 int main(int count, char** arguments) {
   const size_t limit = scenario::argument(count, arguments, 1, 256) << 20;
   const size_t rounds = scenario::argument(count, arguments, 2, 10);
+  const size_t small_buffers = scenario::argument(count, arguments, 3, 1000);
   scenario::Random random(1);
   for (size_t round = 0; round < rounds; ++round) {
-    grow_many_small(random);
+    grow_many_small(random, small_buffers);
     grow_one_large(limit);
   }
   return 0;
