@@ -1,0 +1,90 @@
+// curve threads <number> [requests in all]
+// curve live <number> [replacements]
+// curve visit <number> [visits]
+//
+// Points of the curves of cost against the size of the work; prints one number, nanoseconds of the
+// process's CPU time per operation.
+// threads: an operation is a malloc and a free of the server mix, which is constant in all and
+// divided among the threads. Flat is ideal: what rises is waiting for each other.
+// live: an operation frees one of the live objects of 16 to 255 bytes at random and allocates
+// another; filling the heap is not counted. visit: the same objects, but an operation only writes
+// to one as a replacement would: the cache misses that no allocator can avoid.
+#include <ctime>
+
+#include "server_mix.h"
+
+namespace {
+
+double processor_nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+// Of one operation of `count`.
+template <typename Body>
+double cost_of_one(size_t count, Body body) {
+  const double start = processor_nanoseconds();
+  body();
+  return (processor_nanoseconds() - start) / static_cast<double>(count);
+}
+
+size_t object_size(scenario::Random& random) {
+  return 16 + random.below(240);
+}
+
+std::vector<char*> live_objects(size_t live, scenario::Random& random) {
+  std::vector<char*> objects(live);
+  for (char*& object : objects) object = scenario::filled_block(object_size(random));
+  return objects;
+}
+
+double threads_cost(size_t threads, size_t requests) {
+  return cost_of_one(requests * scenario::kOperationsPerRequest,
+                     [&] { scenario::server_mix(threads, requests); });
+}
+
+double live_cost(size_t live, size_t replacements) {
+  scenario::Random random(1);
+  std::vector<char*> objects = live_objects(live, random);
+  return cost_of_one(replacements, [&] {
+    for (size_t step = 0; step < replacements; ++step) {
+      char*& object = objects[random.below(live)];
+      std::free(object);
+      object = scenario::filled_block(object_size(random));
+    }
+  });
+}
+
+double visit_cost(size_t live, size_t visits) {
+  scenario::Random random(1);
+  std::vector<char*> objects = live_objects(live, random);
+  return cost_of_one(visits, [&] {
+    for (size_t step = 0; step < visits; ++step) {
+      volatile char* object = objects[random.below(live)];
+      object[0] = static_cast<char>(object_size(random));
+    }
+  });
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const size_t number = scenario::argument(count, arguments, 2, 0);
+  if (number == 0) {
+    std::fputs("usage: curve threads|live|visit <number> [operations]\n", stderr);
+    return 2;
+  }
+  double cost = 0;
+  if (std::strcmp(arguments[1], "threads") == 0) {
+    cost = threads_cost(number, scenario::argument(count, arguments, 3, 1000000));
+  } else if (std::strcmp(arguments[1], "live") == 0) {
+    cost = live_cost(number, scenario::argument(count, arguments, 3, 5000000));
+  } else if (std::strcmp(arguments[1], "visit") == 0) {
+    cost = visit_cost(number, scenario::argument(count, arguments, 3, 5000000));
+  } else {
+    return 2;
+  }
+  std::printf("%.2f\n", cost);
+  return 0;
+}
