@@ -7,10 +7,12 @@ import tempfile
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Seconds on the clock, seconds of processor time, MiB of peak resident memory."""
+    """Seconds on the clock, seconds of processor time, MiB of peak resident memory; figures that
+    the program measured itself by name, in the unit the name gives, less being better."""
     elapsed: float
     processor: float
     peak: float
+    figures: dict = dataclasses.field(default_factory=dict)
 
 
 class Launcher:

@@ -1,6 +1,7 @@
 """The real programs of the demonstration. A workload has a name, expected seconds under glibc,
 prepare(), verify(allocator) and run(allocator), which returns a Cost and what must not differ
 between allocators (None where it may)."""
+import dataclasses
 import pathlib
 import subprocess
 import time
@@ -12,14 +13,19 @@ INPUT = allocators.REPOSITORY / 'bench' / 'input'
 
 
 class Program:
-    """One command, run to its end."""
+    """One command, run to its end.
+
+    `probe` is a short command of the same program, to see which allocator it gets. `figures`, if
+    given, is a function from the standard output to {name with unit: number}, what the program
+    measured itself, less being better."""
 
     def __init__(self, launcher, name, seconds, command, probe, environment=None, scratch=None,
-                 output_varies=False):
+                 output_varies=False, figures=None):
         self.launcher, self.name, self.seconds = launcher, name, seconds
         self.command, self.probe = command, probe
         self.environment, self.scratch = environment, scratch
         self.output_varies = output_varies
+        self.figures = figures
 
     def prepare(self):
         """Nothing is needed beforehand."""
@@ -31,6 +37,8 @@ class Program:
         if self.scratch:
             pathlib.Path(self.scratch).unlink(missing_ok=True)
         cost, output = self.launcher.run(allocator, self.command, self.environment)
+        if self.figures:
+            cost = dataclasses.replace(cost, figures=self.figures(output))
         return cost, None if self.output_varies else output
 
 
