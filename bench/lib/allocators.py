@@ -1,5 +1,6 @@
 """The allocators that are compared, and the proof that a program really runs on one of them."""
 import dataclasses
+import functools
 import os
 import pathlib
 import re
@@ -18,6 +19,8 @@ PACKAGED = {
 PEERS = ['glibc', 'jemalloc']
 ALL_PEERS = ['glibc', 'jemalloc', 'mimalloc', 'tcmalloc']
 
+OWN_NAME = 'spanmalloc'
+
 BINDING = re.compile(r'binding file (\S+) \[0\] to (\S+) \[0\]: normal symbol `malloc\'')
 
 
@@ -26,6 +29,13 @@ class Allocator:
     """A name for tables and the library to preload."""
     name: str
     library: str
+
+    @property
+    def kind(self):
+        """'glibc', 'own' (also for other builds of spanmalloc) or 'peer'."""
+        if self.name == 'glibc':
+            return 'glibc'
+        return 'own' if self.name.startswith(OWN_NAME) else 'peer'
 
 
 def library_path(file_name):
@@ -44,24 +54,68 @@ def find(names, own_library):
     own = pathlib.Path(own_library).resolve()
     if not own.exists():
         raise SystemExit(f'{own} does not exist; build it first')
-    return chosen + [Allocator('spanmalloc', str(own))]
+    return chosen + [Allocator(OWN_NAME, str(own))]
+
+
+def installed(names):
+    """Those of the packaged allocators that this machine has."""
+    def present(name):
+        try:
+            return bool(library_path(PACKAGED[name]))
+        except SystemExit:
+            return False
+    return [name for name in names if present(name)]
+
+
+def from_option(text):
+    """The allocator that the option `--library name=path` adds."""
+    name, equals, path = text.partition('=')
+    library = pathlib.Path(path)
+    if not (name and equals and library.is_file()):
+        raise SystemExit(f'--library {text}: expected name=path of a library that exists')
+    return Allocator(name, str(library.resolve()))
+
+
+def bindings(allocator, command, environment):
+    """Runs `command` once; returns the (user, provider) files of every use of malloc in it and
+    its children, by the dynamic linker's trace."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = dict(os.environ, **(environment or {}), LD_PRELOAD=allocator.library,
+                     LD_BIND_NOW='1', LD_DEBUG='bindings', LD_DEBUG_OUTPUT=f'{folder}/trace')
+        done = subprocess.run(command, env=trace, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                              errors='replace', check=False)
+        if done.returncode != 0:
+            raise SystemExit(f'{command[0]} fails under {allocator.name} with status '
+                             f'{done.returncode}: {done.stderr[-1000:]}')
+        return [match for path in pathlib.Path(folder).iterdir()
+                for match in BINDING.findall(path.read_text(errors='replace'))]
+
+
+def strays(allocator, uses):
+    """Those of the (user, provider) bindings that pass the allocator by.
+
+    A program that takes the address of malloc lends all libraries its own jump to it, and so
+    stands as their provider; it counts when it is itself bound to the allocator. A program that
+    has a malloc of its own, or ignores the preload since it is set-uid or static, does not."""
+    wanted = os.path.realpath(allocator.library)
+    direct = {user for user, provider in uses if os.path.realpath(provider) == wanted}
+    return {(user, provider) for user, provider in uses
+            if os.path.realpath(provider) != wanted and provider not in direct}
+
+
+@functools.lru_cache(maxsize=None)
+def verify_once(allocator, command, environment):
+    uses = bindings(allocator, command, dict(environment))
+    missed = strays(allocator, uses)
+    if not uses or missed:
+        raise SystemExit(f'{allocator.name} is not in force in {command[0]}: '
+                         f'{sorted(missed) or "no use of malloc was seen"}')
 
 
 def verify(allocator, command, environment=None):
     """Runs `command` once and fails unless the dynamic linker binds every use of malloc, in the
-    program, its libraries and its children, to the allocator."""
-    with tempfile.TemporaryDirectory() as folder:
-        trace = dict(os.environ, **(environment or {}), LD_PRELOAD=allocator.library,
-                     LD_BIND_NOW='1', LD_DEBUG='bindings', LD_DEBUG_OUTPUT=f'{folder}/trace')
-        subprocess.run(command, env=trace, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, check=True)
-        bindings = [match for path in pathlib.Path(folder).iterdir()
-                    for match in BINDING.findall(path.read_text(errors='replace'))]
-    wanted = os.path.realpath(allocator.library)
-    direct = {user for user, provider in bindings if os.path.realpath(provider) == wanted}
-    # A program that takes the address of malloc lends all libraries its own jump to it.
-    strays = {(user, provider) for user, provider in bindings
-              if os.path.realpath(provider) != wanted and provider not in direct}
-    if not bindings or strays:
-        raise SystemExit(f'{allocator.name} is not in force in {command[0]}: '
-                         f'{sorted(strays) or "no use of malloc was seen"}')
+    program, its libraries and its children, to the allocator. A command that was seen is not run
+    again."""
+    verify_once(allocator, tuple(str(word) for word in command),
+                tuple(sorted((environment or {}).items())))

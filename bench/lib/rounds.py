@@ -35,15 +35,16 @@ def check_output(workload, allocator, output, outputs):
                          f'{output[:500]!r}')
 
 
-def measure(workloads, allocators, seconds, fewest=2, most=9):
-    """Runs as many rounds as fit into `seconds`, judged by the rounds before.
+def measure(workloads, allocators, seconds, fewest=2, most=9, after_round=lambda costs: None):
+    """Runs as many rounds as fit into `seconds`, judged by the rounds before; calls
+    `after_round(costs so far)` at the end of each.
 
     Returns {(workload name, allocator name): [Cost of round 0, round 1, ...]}."""
     progress = Progress()
     start = time.monotonic()
     expected = {workload.name: workload.seconds for workload in workloads}
     costs, outputs = {}, {}
-    order = random.Random(1)
+    order = random.Random()
     number, count = 0, None
     while count is None or number < count:
         pairs = [(workload, allocator) for workload in workloads for allocator in allocators]
@@ -63,6 +64,7 @@ def measure(workloads, allocators, seconds, fewest=2, most=9):
             costs.setdefault((workload.name, allocator.name), []).append(cost)
             check_output(workload, allocator, output, outputs)
         number += 1
+        after_round(costs)
         spent = time.monotonic() - start
         count = rounds_within(seconds, spent / number, fewest, most)
     progress.clear()
