@@ -9,6 +9,7 @@
 int main(int count, char** arguments) {
   const size_t threads = scenario::argument(count, arguments, 1, 16);
   const size_t requests = scenario::argument(count, arguments, 2, 2000000);
-  scenario::server_mix(threads, requests);
+  if (threads == 0) return 2;
+  scenario::server_mix(threads, requests, []() noexcept {});
   return 0;
 }

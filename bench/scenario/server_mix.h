@@ -4,6 +4,7 @@
 #define SPANMALLOC_BENCH_SCENARIO_SERVER_MIX_H_
 
 #include <atomic>
+#include <barrier>
 #include <utility>
 
 #include "scenario.h"
@@ -22,15 +23,23 @@ struct alignas(64) SharedSlot {
 };
 inline SharedSlot shared_slots[1024];
 
-inline void serve_requests(size_t requests, uint64_t seed) {
-  Random random(seed);
-  char* own[512] = {};
-  char* temporaries[kTemporaries];
-  for (size_t request = 0; request < requests; ++request) {
+// What a thread keeps from request to request.
+struct ServerThread {
+  explicit ServerThread(uint64_t seed) : random(seed) {
+    for (char*& block : own) block = filled_block(random.server_size());
+  }
+  ~ServerThread() {
+    for (char* block : own) std::free(block);
+  }
+  ServerThread(const ServerThread&) = delete;
+  ServerThread& operator=(const ServerThread&) = delete;
+
+  void serve() {
+    char* temporaries[kTemporaries];
     for (char*& temporary : temporaries) temporary = filled_block(random.server_size());
     for (size_t index = 0; index < kKept; ++index) {
-      std::free(
-          std::exchange(own[random.below(std::size(own))], filled_block(random.server_size())));
+      char*& place = own[random.below(std::size(own))];
+      std::free(std::exchange(place, filled_block(random.server_size())));
     }
     for (size_t index = 0; index < kShared; ++index) {
       char* block = filled_block(random.server_size());
@@ -39,12 +48,22 @@ inline void serve_requests(size_t requests, uint64_t seed) {
     }
     for (char* temporary : temporaries) std::free(temporary);
   }
-  for (char* block : own) std::free(block);
-}
 
-// Does `requests` in all, divided among the threads.
-inline void server_mix(size_t threads, size_t requests) {
-  run_threads(threads, [&](size_t index) { serve_requests(requests / threads, index + 1); });
+  Random random;
+  // Few, so that many threads do not need many times the processor's cache.
+  char* own[128];
+};
+
+// Serves `requests` in all, divided among the threads. Calls on_start() when all threads run and
+// hold their blocks.
+template <typename OnStart>
+void server_mix(size_t threads, size_t requests, OnStart on_start) {
+  std::barrier all_threads(static_cast<std::ptrdiff_t>(threads), on_start);
+  run_threads(threads, [&](size_t index) {
+    ServerThread thread(index + 1);
+    all_threads.arrive_and_wait();
+    for (size_t request = 0; request < requests / threads; ++request) thread.serve();
+  });
   for (SharedSlot& slot : shared_slots) std::free(slot.block.exchange(nullptr));
 }
 
