@@ -41,18 +41,24 @@ def rows(costs, workloads, allocators, groups):
     yield cells
 
 
+def align(lines):
+    """Lines of cells, the first the heading, as a table in Markdown; all but the first column are
+    set to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    ruler = ['-' * widths[0]] + ['-' * (width - 1) + ':' for width in widths[1:]]
+    return '\n'.join(
+        '| ' + ' | '.join([line[0].ljust(widths[0])] +
+                          [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]) + ' |'
+        for line in [lines[0], ruler, *lines[1:]])
+
+
 def render(costs, workloads, allocators, groups=None):
     """The table in Markdown, columns aligned."""
     groups = groups or GROUPS
     lines = [[''] + [f'{heading} {name}' if position == 0 else name
                      for _, heading, _, _ in groups for position, name in enumerate(allocators)]]
     lines += list(rows(costs, workloads, allocators, groups))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    lines.insert(1, ['-' * widths[0]] + ['-' * (width - 1) + ':' for width in widths[1:]])
-    return '\n'.join(
-        '| ' + ' | '.join([line[0].ljust(widths[0])] +
-                          [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]) + ' |'
-        for line in lines)
+    return align(lines)
 
 
 def spread(costs):
