@@ -101,12 +101,37 @@ PageNumber PageAllocator::find_in_chunk(size_t chunk, PageCount count, PageCount
   return kNoPage;
 }
 
+// The first chunk at or above `chunk`, where a root entry starts, whose root entry cannot be passed
+// by: with the free pages `run` directly below it, it may have a run of `count` pages. `run` becomes
+// the run directly below the answer.
+size_t PageAllocator::skip_roots(size_t chunk, PageCount count, Run& run) const {
+  constexpr size_t kShift = chunks_shift(0);
+  const size_t begin = chunk >> kShift;
+  const size_t end = ((end_chunk_ - 1) >> kShift) + 1;
+  size_t below = run.count;
+  size_t root = begin;
+  for (; root < end; ++root) {
+    const PageSummary summary = entry(0, root);
+    if (summary.is_all_free_root() || summary.max() >= count.value ||
+        below + summary.start() >= count.value) {
+      break;
+    }
+    below = summary.end();
+  }
+  if (root != begin) run = {root * pages_of_entry(0) - below, below};
+  return root << kShift;
+}
+
 PageAllocator::Search PageAllocator::find(PageCount count, PageCount alignment) const {
   Search search;
   Run run{0, 0};  // the free pages directly below the entry that is looked at
   size_t chunk = search_.chunk().value;
   while (chunk < end_chunk_) {
     size_t level = coarsest_level(chunk);
+    if (level == 0 && search.first_free != kNoPage) {
+      chunk = skip_roots(chunk, count, run);
+      if (chunk >= end_chunk_) break;
+    }
     PageSummary summary = entry(level, chunk >> chunks_shift(level));
     while (level < kLeaf && summary.max() >= count.value &&
            summary.max() < pages_of_entry(level)) {
@@ -126,6 +151,10 @@ PageAllocator::Search PageAllocator::find(PageCount count, PageCount alignment) 
     }
     if (run.count == 0) run.first = first;
     run.count += summary.start();
+    if (run.count < count.value && summary.max() < count.value) {
+      if (summary.start() != pages) run = {first + pages - summary.end(), summary.end()};
+      continue;
+    }
     search.found = place(run, count, alignment);
     if (search.found != kNoPage) return search;
     if (summary.start() == pages) continue;

@@ -31,6 +31,8 @@ class PageSummary {
   constexpr size_t max() const { return field(kFieldBits); }
   constexpr size_t end() const { return field(2 * kFieldBits); }
   constexpr bool nothing_free() const { return packed_ == 0; }
+  // Only an entry of the root can say so.
+  constexpr bool is_all_free_root() const { return packed_ == kAllFree; }
   constexpr uint64_t packed() const { return packed_; }
 
   constexpr bool operator==(const PageSummary&) const = default;

@@ -114,6 +114,42 @@ TEST(PageAllocator, RangesLieTerabytesApart) {
   test.expect_failure(1);
 }
 
+TEST(PageAllocator, RunsCrossTheBordersOfRootEntriesThatArePassedBy) {
+  constexpr size_t kRoot = 0x1000;  // chunks of a root entry; the base chunk starts one
+  std::vector<ChunkState> chunks = {{0, {{0, 511}}, kNone},
+                                    {2 * kRoot - 1, {{0, 500}}, kNone},
+                                    {2 * kRoot, {{20, 492}}, kNone},
+                                    {4 * kRoot - 1, {{0, 472}}, kNone},
+                                    {5 * kRoot, {{10, 502}}, kNone},
+                                    {6 * kRoot - 1, {{0, 502}}, kNone}};
+  for (size_t i = 0; i < kRoot; ++i) chunks.push_back({6 * kRoot + i, kNone, kNone});
+  chunks.push_back({7 * kRoot, {{10, 502}}, kNone});
+  TestAllocator test(chunks);
+  test.expect_failure(kRoot * P + 21);
+  test.expect(kRoot * P + 20, 6 * kRoot - 1, 502, 0);
+  test.expect_failure(41);
+  test.expect(33, 4 * kRoot - 1, 472, 0);
+  test.expect(32, 2 * kRoot - 1, 500, 0);
+  test.expect_failure(11);
+  test.expect(10, 5 * kRoot, 0, 0);
+  test.expect(1, 0, 511, 0);
+  test.expect(7, 4 * kRoot - 1, 505, 0);
+  test.expect_failure(1);
+}
+
+TEST(PageAllocator, AlignedRunsAreFoundBehindRootEntriesThatHaveNone) {
+  constexpr size_t kRoot = 0x1000;
+  // The run at the border is long enough, but not where it is aligned.
+  TestAllocator test({{0, {{0, 511}}, kNone},
+                      {3 * kRoot - 1, {{0, 500}}, kNone},
+                      {3 * kRoot, {{10, 502}}, kNone},
+                      {5 * kRoot + 7, {{0, 256}}, kNone}});
+  const PageAllocation a = test.pages.allocate({16}, {16});
+  EXPECT_EQ(a.pages.first.value, TestAllocator::at(5 * kRoot + 7, 256).value);
+  test.pages.check_invariants();
+  test.expect(16, 3 * kRoot - 1, 500, 0);
+}
+
 TEST(PageAllocator, SearchAddressNeverPointsIntoAHole) {
   constexpr size_t kFar = 0x100000;
   constexpr size_t kB = kFar + 0x503;
