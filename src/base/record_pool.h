@@ -1,6 +1,7 @@
 #ifndef SPANMALLOC_BASE_RECORD_POOL_H_
 #define SPANMALLOC_BASE_RECORD_POOL_H_
 
+#include <atomic>
 #include <cstddef>
 #include <new>
 
@@ -21,20 +22,21 @@ class RecordPool {
     if (free_ != nullptr) {
       FreeRecord* record = free_;
       free_ = record->next;
-      ++in_use_;
+      set_in_use(in_use() + 1);
       return record;
     }
     void* record = arena_.allocate(record_bytes_, alignment_);
-    if (record != nullptr) ++in_use_;
+    if (record != nullptr) set_in_use(in_use() + 1);
     return record;
   }
 
   void give_back(void* record) {
     free_ = new (record) FreeRecord{free_};
-    --in_use_;
+    set_in_use(in_use() - 1);
   }
 
-  size_t in_use() const { return in_use_; }
+  // Records that were taken and not given back. May be read without the lock.
+  size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
   size_t record_bytes() const { return record_bytes_; }
 
  private:
@@ -42,11 +44,13 @@ class RecordPool {
     FreeRecord* next;
   };
 
+  void set_in_use(size_t count) { in_use_.store(count, std::memory_order_relaxed); }
+
   MetadataArena& arena_;
   const size_t record_bytes_;
   const size_t alignment_;
   FreeRecord* free_ = nullptr;
-  size_t in_use_ = 0;
+  std::atomic<size_t> in_use_{0};
 };
 
 }  // namespace spanmalloc

@@ -47,8 +47,25 @@ bool PageHeap::open(AddressWindow window) {
 }
 
 PageAllocation PageHeap::allocate(PageCount count, PageCount alignment, Growth growth) {
-  SPANMALLOC_DCHECK(is_power_of_two(alignment.value), "page alignment is not a power of two");
   MutexLock lock(mutex_);
+  return allocate_locked(count, alignment, growth);
+}
+
+PageHeap::Recorded PageHeap::allocate_recorded(PageCount count, PageCount alignment,
+                                               Growth growth, RecordPool& records) {
+  MutexLock lock(mutex_);
+  void* record = records.take();
+  if (record == nullptr) return {};
+  const PageAllocation pages = allocate_locked(count, alignment, growth);
+  if (!pages.ok()) {
+    records.give_back(record);
+    return {};
+  }
+  return {pages, record};
+}
+
+PageAllocation PageHeap::allocate_locked(PageCount count, PageCount alignment, Growth growth) {
+  SPANMALLOC_DCHECK(is_power_of_two(alignment.value), "page alignment is not a power of two");
   if (!open_ || count.value == 0 || count > window_.size || alignment > window_.size) return {};
   // Page numbers are aligned as far as the window's base is.
   if (!is_aligned(window_.base, alignment.bytes().value)) return {};
@@ -113,16 +130,29 @@ void PageHeap::count_allocation(const PageAllocation& allocation) {
 
 void PageHeap::free(PageRange pages) {
   MutexLock lock(mutex_);
-  pages_.free(pages);
-  subtract(in_use_, pages.count);
-  add(free_retained_, pages.count);
+  free_locked(pages, Backing::kRetained);
 }
 
 void PageHeap::free_released(PageRange pages) {
   MutexLock lock(mutex_);
-  pages_.free_released(pages);
+  free_locked(pages, Backing::kReleased);
+}
+
+void PageHeap::free_recorded(PageRange pages, Backing backing, RecordPool& records, void* record) {
+  MutexLock lock(mutex_);
+  records.give_back(record);
+  free_locked(pages, backing);
+}
+
+void PageHeap::free_locked(PageRange pages, Backing backing) {
   subtract(in_use_, pages.count);
-  add(released_, pages.count);
+  if (backing == Backing::kReleased) {
+    pages_.free_released(pages);
+    add(released_, pages.count);
+  } else {
+    pages_.free(pages);
+    add(free_retained_, pages.count);
+  }
 }
 
 // Pages by which the heap grows when it needs `needed` ones.

@@ -17,6 +17,7 @@
 
 #include "base/metadata_arena.h"
 #include "base/mutex.h"
+#include "base/record_pool.h"
 #include "base/units.h"
 #include "pages/page_allocator.h"
 #include "pages/page_cache.h"
@@ -56,6 +57,15 @@ class PageHeap {
   PageAllocation allocate(PageCount count, PageCount alignment, Growth growth)
       SPANMALLOC_EXCLUDES(mutex_);
 
+  // Pages as above and a record of the pool for them, both or neither, under one hold of the lock,
+  // which guards the pool as well. As in Go, where the heap's lock guards the span records.
+  struct Recorded {
+    PageAllocation pages;
+    void* record = nullptr;
+  };
+  Recorded allocate_recorded(PageCount count, PageCount alignment, Growth growth,
+                             RecordPool& records) SPANMALLOC_EXCLUDES(mutex_);
+
   // Exactly these pages if they are free, or if the part of them that is mapped is free and the
   // heap may grow by the rest right there. Not ok() otherwise. For growing a block in place.
   PageAllocation allocate_at(PageRange wanted, Growth growth) SPANMALLOC_EXCLUDES(mutex_);
@@ -66,6 +76,11 @@ class PageHeap {
 
   // Gives back pages that read as zero and that the system does not back; they count as released.
   void free_released(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
+
+  // Gives back what allocate_recorded() gave. Backing: whether the pages are still backed.
+  enum class Backing : uint8_t { kRetained, kReleased };
+  void free_recorded(PageRange pages, Backing backing, RecordPool& records, void* record)
+      SPANMALLOC_EXCLUDES(mutex_);
 
   // Gives free, retained pages back to the system, huge pages that are free as a whole first, then
   // the highest ones, until `at_least` bytes are done or nothing is left that the mode allows.
@@ -133,6 +148,9 @@ class PageHeap {
     pages.store(pages.load(std::memory_order_relaxed) - count.value, std::memory_order_relaxed);
   }
 
+  PageAllocation allocate_locked(PageCount count, PageCount alignment, Growth growth)
+      SPANMALLOC_REQUIRES(mutex_);
+  void free_locked(PageRange pages, Backing backing) SPANMALLOC_REQUIRES(mutex_);
   PageAllocation take(PageCount count, PageCount alignment) SPANMALLOC_REQUIRES(mutex_);
   void count_allocation(const PageAllocation& allocation) SPANMALLOC_REQUIRES(mutex_);
   bool grow(PageCount needed) SPANMALLOC_REQUIRES(mutex_);

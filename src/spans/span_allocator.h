@@ -5,7 +5,6 @@
 #include <cstddef>
 
 #include "base/metadata_arena.h"
-#include "base/mutex.h"
 #include "base/record_pool.h"
 #include "pages/page_heap.h"
 #include "spans/page_map.h"
@@ -14,8 +13,8 @@
 namespace spanmalloc {
 
 // Makes and ends spans: pages, record and page map entries, together or not at all.
-// Takes the locks of the page heap, of the page map and of its own record pool one after another,
-// never two at once.
+// Takes the locks of the page heap, which guards its records, and of the page map one after the
+// other, never two at once.
 class SpanAllocator {
  public:
   constexpr SpanAllocator(PageHeap& page_heap, PageMap& page_map, MetadataArena& arena)
@@ -46,28 +45,27 @@ class SpanAllocator {
   // system. REQUIRES: the caller owns the object; count is less than the span's.
   void shrink_large_released(Span* span, PageCount count);
 
-  // Bytes in large spans.
-  size_t large_bytes() const { return large_bytes_.load(std::memory_order_relaxed); }
-  size_t large_count() const { return large_count_.load(std::memory_order_relaxed); }
+  // Bytes in spans of small objects.
   size_t small_span_bytes() const { return small_span_bytes_.load(std::memory_order_relaxed); }
-
-  Mutex& mutex() { return mutex_; }
+  // Bytes in large spans, and how many there are: what is not small. So large blocks, each of which
+  // changes them, need no counter of their own. About right while other threads work.
+  size_t large_bytes() const { return difference(page_heap_.in_use_bytes(), small_span_bytes()); }
+  size_t large_count() const {
+    return difference(records_.in_use(), small_span_count_.load(std::memory_order_relaxed));
+  }
 
  private:
-  enum class Backing { kRetained, kReleased };
+  using Backing = PageHeap::Backing;
+  static size_t difference(size_t all, size_t part) { return all > part ? all - part : 0; }
   bool end_large(Span* span, Backing backing);
   void cut_large(Span* span, PageCount count, Backing backing);
-  void free_pages(PageRange pages, Backing backing);
-  Span* take_record() SPANMALLOC_EXCLUDES(mutex_);
-  void give_back_record(Span* span) SPANMALLOC_EXCLUDES(mutex_);
 
   PageHeap& page_heap_;
   PageMap& page_map_;
-  Mutex mutex_{LockRank::kPageMap};
-  RecordPool records_ SPANMALLOC_GUARDED_BY(mutex_);
-  std::atomic<size_t> large_bytes_{0};
-  std::atomic<size_t> large_count_{0};
+  // Guarded by the page heap's lock.
+  RecordPool records_;
   std::atomic<size_t> small_span_bytes_{0};
+  std::atomic<size_t> small_span_count_{0};
 };
 
 }  // namespace spanmalloc
