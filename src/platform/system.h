@@ -7,8 +7,9 @@
 
 namespace spanmalloc::platform {
 
-// Nanoseconds of a clock that never goes back.
-uint64_t monotonic_ns();
+// Nanoseconds of a clock that never goes back and that moves every few milliseconds only, for which
+// reading it costs no more than a load.
+uint64_t coarse_monotonic_ns();
 
 // Nanoseconds of processor time that the calling thread has used.
 uint64_t thread_cpu_ns();

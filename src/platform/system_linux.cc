@@ -31,9 +31,9 @@ uint64_t mix(uint64_t value) {
 
 }  // namespace
 
-uint64_t monotonic_ns() {
+uint64_t coarse_monotonic_ns() {
   ErrnoGuard errno_guard;
-  return read_clock(CLOCK_MONOTONIC);
+  return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t thread_cpu_ns() {

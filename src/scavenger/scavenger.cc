@@ -39,7 +39,7 @@ constexpr int kThreadEndRounds = 4;
 }  // namespace
 
 uint64_t SystemScavengerClock::monotonic_ns() {
-  return platform::monotonic_ns();
+  return platform::coarse_monotonic_ns();
 }
 uint64_t SystemScavengerClock::thread_cpu_ns() {
   return platform::thread_cpu_ns();

@@ -18,15 +18,16 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 constexpr int kMark = 12345;
 
 TEST(System, MonotonicClockNeverGoesBackAndCountsNanoseconds) {
-  uint64_t last = monotonic_ns();
+  uint64_t last = coarse_monotonic_ns();
   for (int round = 0; round < 1000; ++round) {
-    const uint64_t now = monotonic_ns();
+    const uint64_t now = coarse_monotonic_ns();
     ASSERT_GE(now, last);
     last = now;
   }
-  const uint64_t start = monotonic_ns();
-  sleep_ns(10 * kNsPerMs);
-  EXPECT_GE(monotonic_ns() - start, 10 * kNsPerMs);
+  const uint64_t start = coarse_monotonic_ns();
+  sleep_ns(20 * kNsPerMs);
+  // The clock moves with the kernel's ticks, which are up to 10 ms apart.
+  EXPECT_GE(coarse_monotonic_ns() - start, 10 * kNsPerMs);
 }
 
 TEST(System, ThreadTimeCountsWorkAndNotSleep) {
@@ -85,7 +86,7 @@ TEST(System, WriteErrorIgnoresAClosedStandardErrorAndKeepsErrno) {
 
 TEST(System, ClocksAndSleepKeepErrno) {
   errno = kMark;
-  (void)monotonic_ns();
+  (void)coarse_monotonic_ns();
   (void)thread_cpu_ns();
   (void)usable_processors();
   (void)process_random();
