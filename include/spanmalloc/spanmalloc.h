@@ -33,7 +33,7 @@ typedef struct spanmalloc_stats {
   size_t in_use;         /* pages of spans */
   size_t free_retained;  /* free pages that the system still backs */
   size_t released;       /* pages given back, or never touched */
-  size_t live_small;     /* blocks up to 32 KiB that the program owns, by class size */
+  size_t live_small;     /* blocks up to 128 KiB that the program owns, by class size */
   size_t live_large;     /* larger blocks that the program owns, by pages */
   size_t cached;         /* free blocks in thread caches and depots */
   size_t free_in_spans;  /* free blocks in partly used spans */

@@ -6,7 +6,7 @@
 
 namespace spanmalloc {
 
-constinit FreeNode empty_cache_sentinel{0, 0};
+constinit FreeNode empty_cache_sentinel{FreeNode::kEnd, 0};
 constinit ThreadCache empty_thread_cache{&empty_cache_sentinel};
 constinit thread_local ThreadCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS =
     &empty_thread_cache;
@@ -20,7 +20,8 @@ void SentinelTable::open(ListKey key) {
   }
 }
 
-void ThreadCache::open(ListKey key, SentinelTable& sentinels) {
+void ThreadCache::open(ListKey key, ClassMapView class_map, SentinelTable& sentinels) {
+  class_map_ = class_map;
   key_ = key;
   heads_[kNoSizeClass] = &empty_cache_sentinel;
   for (size_t index = 1; index < kSizeClassCount; ++index) {
@@ -139,10 +140,10 @@ void ThreadCache::check_invariants(const ClassMap& class_map) const {
         SPANMALLOC_CHECK(class_map[reinterpret_cast<uintptr_t>(node)] == size_class,
                          "a list has a block of another class");
         SPANMALLOC_CHECK(node->room() + left == list.capacity, "a node with the wrong room");
-        SPANMALLOC_CHECK((node->seal & ~uintptr_t{0xffff}) == key_.value, "a node without seal");
+        SPANMALLOC_CHECK(node->has_mark_of(key_.mark), "a node without seal");
         node = node->next(key_);
       }
-      SPANMALLOC_CHECK(node->next(key_) == nullptr, "a list that does not end in a sentinel");
+      SPANMALLOC_CHECK(FreeNode::is_end(node->next(key_)), "a list that does not end in a sentinel");
     }
   }
 }

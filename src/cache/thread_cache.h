@@ -42,6 +42,10 @@ class SentinelTable {
   void open(ListKey key);
 
   FreeNode* sentinel(SizeClass size_class, uint8_t level) { return &sentinels_[size_class][level]; }
+  // Whether the node is the end of a list and no object.
+  bool contains(const FreeNode* node) const {
+    return node >= &sentinels_[0][0] && node <= &sentinels_[kSizeClassCount - 1][kLevels - 1];
+  }
   static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
     const size_t full = kSizeClasses[size_class].magazine_capacity;
     const size_t divisor = size_t{1} << (2 * (kLevels - 1 - level));
@@ -59,13 +63,16 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   constexpr explicit ThreadCache(FreeNode* empty_sentinel) { heads_.fill(empty_sentinel); }
 
   // Makes a record of zeros a cache with empty lists.
-  void open(ListKey key, SentinelTable& sentinels);
+  void open(ListKey key, ClassMapView class_map, SentinelTable& sentinels);
 
   // The hot path. heap/allocate.h uses these and nothing else.
 
+  SizeClass class_of(const void* pointer) const {
+    return class_map_[reinterpret_cast<uintptr_t>(pointer)];
+  }
   ListKey key() const { return key_; }
-  FreeNode* head(SizeClass size_class) const { return heads_[size_class]; }
-  void set_head(SizeClass size_class, FreeNode* node) { heads_[size_class] = node; }
+  FreeNode* head(size_t size_class) const { return heads_[size_class]; }
+  void set_head(size_t size_class, FreeNode* node) { heads_[size_class] = node; }
 
   // The slow paths.
 
@@ -117,6 +124,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   }
   void set_empty_head(SizeClass size_class, SentinelTable& sentinels);
 
+  ClassMapView class_map_;
   ListKey key_{};
   std::array<FreeNode*, kSizeClassCount> heads_{};
   std::array<List, kSizeClassCount> spares_{};
@@ -126,7 +134,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   std::array<uint8_t, kSizeClassCount> levels_{};
 };
 
-// The end of all lists of the empty cache: no next node, and no room above it.
+// The end of all lists of the empty cache, whose key is 0: no node below, and no room above.
 extern constinit FreeNode empty_cache_sentinel;
 extern constinit ThreadCache empty_thread_cache;
 

@@ -21,7 +21,8 @@ void push(ThreadCache*& list, ThreadCache* cache) {
 
 }  // namespace
 
-ThreadCache* ThreadCacheRegistry::acquire(ListKey key, SentinelTable& sentinels) {
+ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
+                                          SentinelTable& sentinels) {
   MutexLock lock(mutex_);
   ++acquired_;
   if (ThreadCache* cache = pop(warm_); cache != nullptr) {
@@ -32,7 +33,7 @@ ThreadCache* ThreadCacheRegistry::acquire(ListKey key, SentinelTable& sentinels)
   void* record = arena_.allocate(sizeof(ThreadCache), alignof(ThreadCache));
   if (record == nullptr) return nullptr;
   ThreadCache* cache = new (record) ThreadCache(&empty_cache_sentinel);
-  cache->open(key, sentinels);
+  cache->open(key, class_map, sentinels);
   cache->next_registered = all_;
   all_ = cache;
   ++count_;

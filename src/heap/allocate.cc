@@ -57,6 +57,12 @@ Object allocate_small_slow(SizeClass size_class) {
     // A cache that an ended thread left comes with what it holds.
     return allocate_of_class(size_class);
   }
+  const FreeNode* head = cache->head(size_class);
+  if (!heap.sentinels().contains(head)) {
+    // A block whose link leads nowhere: the program has overwritten it.
+    report_write_after_free(reinterpret_cast<uintptr_t>(head),
+                            kSizeClasses[size_class].object_bytes);
+  }
   Object object;
   CentralList& central = heap.central(size_class);
   object.address = cache->allocate_from_reserve(size_class, central, &object.content);
@@ -78,7 +84,7 @@ Object allocate_of_class(SizeClass size_class) {
   ThreadCache* cache = current_thread_cache;
   FreeNode* object = cache->head(size_class);
   FreeNode* next = object->next(cache->key());
-  if (next == nullptr) return allocate_small_slow(size_class);
+  if (FreeNode::is_end(next)) return allocate_small_slow(size_class);
   cache->set_head(size_class, next);
   object->remove_seal();
   return {object, MemoryContent::kUnknown};
@@ -126,9 +132,14 @@ void push(FreeNode* object, SizeClass size_class) {
 
 }  // namespace
 
-void* allocate_slow(size_t bytes) {
+void* allocate_medium_or_large(size_t bytes) {
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes));
-  return or_no_memory(allocate_small_slow(size_class_of(bytes)).address);
+  return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
+}
+
+void* allocate_slow(size_t bytes) {
+  // A request of no bytes comes here with a list that need not be empty.
+  return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
 }
 
 void* allocate_zeroed(size_t bytes) {
@@ -155,7 +166,7 @@ void deallocate_slow(void* pointer) {
   platform::ErrnoGuard errno_guard;
   if (size_class == kNoSizeClass) return deallocate_large(pointer);
   auto* object = static_cast<FreeNode*>(pointer);
-  if ((object->seal ^ heap.key().value) <= 0xffff) return deallocate_sealed(pointer);
+  if (object->has_mark_of(heap.key().mark)) return deallocate_sealed(pointer);
   push(object, size_class);
 }
 
@@ -178,7 +189,7 @@ size_t usable_bytes(const void* pointer, const char* call) {
   const Span* span = heap.page_map().find(address);
   if (!span->is_object_start(address)) report_interior_pointer(call, address, bytes);
   const auto* object = static_cast<const FreeNode*>(pointer);
-  if ((object->seal ^ heap.key().value) <= 0xffff && is_free_somewhere(address, size_class)) {
+  if (object->has_mark_of(heap.key().mark) && is_free_somewhere(address, size_class)) {
     report_use_of_free_block(call, address, bytes);
   }
   return bytes;

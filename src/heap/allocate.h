@@ -27,18 +27,20 @@ namespace spanmalloc {
 
 // The exits. Each also does the whole work when it is called for a case that the hot path handles.
 
+SPANMALLOC_NOINLINE void* allocate_medium_or_large(size_t bytes);
 SPANMALLOC_NOINLINE void* allocate_slow(size_t bytes);
 SPANMALLOC_NOINLINE void deallocate_slow(void* pointer);
 SPANMALLOC_NOINLINE void deallocate_sealed(void* pointer);
 
 // At least `bytes` bytes, aligned to 16; a unique pointer for 0. nullptr with errno ENOMEM.
 SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
-  if (SPANMALLOC_UNLIKELY(bytes > kMaxSmallBytes)) return allocate_slow(bytes);
-  const SizeClass size_class = size_class_of(bytes);
+  if (SPANMALLOC_UNLIKELY(bytes > kMaxLinearBytes)) return allocate_medium_or_large(bytes);
+  const size_t size_class = linear_size_class_of(bytes);
   ThreadCache* cache = current_thread_cache;
   FreeNode* object = cache->head(size_class);
   FreeNode* next = object->next(cache->key());
-  if (SPANMALLOC_UNLIKELY(next == nullptr)) return allocate_slow(bytes);  // a sentinel
+  // The list is empty, or class 0 (no bytes), or the thread has no cache yet.
+  if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return allocate_slow(bytes);
   cache->set_head(size_class, next);
   object->remove_seal();
   return object;
@@ -47,14 +49,15 @@ SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
 // Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this
 // allocator ends the process, at once or when the block reaches its span.
 SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
-  const SizeClass size_class = heap.class_map()[reinterpret_cast<uintptr_t>(pointer)];
   ThreadCache* cache = current_thread_cache;
+  const size_t size_class = cache->class_of(pointer);
   FreeNode* head = cache->head(size_class);
   FreeNode* object = static_cast<FreeNode*>(pointer);
   // No room: the list is full, or class 0 (null, large, foreign), or the thread has no cache yet.
-  if (SPANMALLOC_UNLIKELY(head->room() == 0)) return deallocate_slow(pointer);
-  if (SPANMALLOC_UNLIKELY(object->has_seal_of(head))) return deallocate_sealed(pointer);
-  object->link_above(head, cache->key());
+  uint64_t seal;
+  if (SPANMALLOC_UNLIKELY(!head->seal_above(&seal))) return deallocate_slow(pointer);
+  if (SPANMALLOC_UNLIKELY(object->has_mark_of(seal))) return deallocate_sealed(pointer);
+  object->link_above(head, seal, cache->key());
   cache->set_head(size_class, object);
 }
 

@@ -25,7 +25,7 @@ bool Heap::open() {
   platform::ErrnoGuard errno_guard;
   MutexLock lock(open_mutex_);
   if (is_open()) return true;
-  if (key_.value == 0) key_ = ListKey::from_random(platform::process_random());
+  if (key_.mark == 0) key_ = ListKey::from_random(platform::process_random());
   read_options();
   if (!page_source_.open() || !page_heap_.open(page_source_.window())) return false;
   const AddressWindow window = page_heap_.window();
@@ -52,7 +52,7 @@ void Heap::apply_options() {
 ThreadCache* Heap::attach_thread() {
   if (current_thread_cache != &empty_thread_cache) return current_thread_cache;
   if (thread_cache_is_closed || !open()) return nullptr;
-  ThreadCache* cache = registry_.acquire(key_, sentinels_);
+  ThreadCache* cache = registry_.acquire(key_, class_map().view(), sentinels_);
   if (cache == nullptr) return nullptr;
   // From here on the calls below may use malloc.
   current_thread_cache = cache;

@@ -9,9 +9,7 @@ namespace spanmalloc {
 bool PageMap::open(uintptr_t end_address) {
   const size_t chunks = (end_address + kChunkBytes - 1) / kChunkBytes;
   if (!leaves_.reserve(chunks) || !classes_.reserve(chunks * kPagesPerChunk)) return false;
-  class_map_.entries.store(classes_.data(), std::memory_order_relaxed);
-  class_map_.block_count.store(classes_.size() * (kPageBytes / kMinAlignment),
-                               std::memory_order_release);
+  class_map_.publish(classes_.data(), classes_.size() * (kPageBytes / kMinAlignment));
   return true;
 }
 
@@ -48,7 +46,15 @@ bool PageMap::prepare_chunk(size_t chunk) {
 }
 
 void PageMap::set_small(PageRange pages, Span* span, SizeClass size_class) {
-  memset(&classes_[pages.first.value], size_class, pages.count.value);
+  const size_t object_bytes = kSizeClasses[size_class].object_bytes;
+  if (object_bytes <= kPageBytes) {
+    memset(&classes_[pages.first.value], size_class, pages.count.value);
+  } else {
+    const size_t bytes = pages.count.bytes().value;
+    for (size_t start = 0; start + object_bytes <= bytes; start += object_bytes) {
+      classes_[pages.first.value + start / kPageBytes] = size_class;
+    }
+  }
   for (size_t page = pages.first.value; page < pages.end().value; ++page) {
     set_large(PageNumber{page}, span);
   }

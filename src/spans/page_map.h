@@ -1,9 +1,9 @@
 // From an address to its size class and its span, for any 64-bit value, without touching what it
 // points to.
 //
-// Two halves. The class map has one byte a page: the size class when the page belongs to a span of
-// small objects, 0 otherwise (foreign, null, free or large: the slow path asks further). It is all
-// that a free on the hot path reads. The span leaves have one pointer a page, by chunk; slow paths
+// Two halves. The class map has one byte a page: the size class when an object of a span of small
+// objects starts there, 0 otherwise (foreign, null, free or large, or only the middle of an object:
+// the slow path asks further). It is all that a free on the hot path reads. The span leaves have one pointer a page, by chunk; slow paths
 // read them.
 //
 // The address window starts at address 0, so a page's index is its address divided by 8 KiB and
@@ -29,11 +29,11 @@
 
 namespace spanmalloc {
 
-// The two words that the hot path reads; empty until the window is known.
-struct ClassMap {
-  std::atomic<const SizeClass*> entries{nullptr};
+// Where the class map lies. Each thread cache has a copy, which is what the hot path reads.
+struct ClassMapView {
+  const SizeClass* entries = nullptr;
   // Blocks of kMinAlignment bytes that the map covers, counted from address 0.
-  std::atomic<size_t> block_count{0};
+  size_t block_count = 0;
 
   // The class of an address that is aligned as every block is; kNoSizeClass for any other value.
   // The rotation brings bits that must be zero to the top, so that one comparison refuses addresses
@@ -41,12 +41,29 @@ struct ClassMap {
   SizeClass operator[](uintptr_t address) const {
     constexpr int kBlockShift = std::countr_zero(kMinAlignment);
     const size_t block = std::rotr(address, kBlockShift);
-    // Acquire, free on x86-64: a reader that sees the size sees the entries.
-    if (SPANMALLOC_UNLIKELY(block >= block_count.load(std::memory_order_acquire))) {
-      return kNoSizeClass;
-    }
-    return entries.load(std::memory_order_relaxed)[block >> (kPageShift - kBlockShift)];
+    if (SPANMALLOC_UNLIKELY(block >= block_count)) return kNoSizeClass;
+    return entries[block >> (kPageShift - kBlockShift)];
   }
+};
+
+// The class map as all threads see it: empty until the window is known, then constant.
+class ClassMap {
+ public:
+  ClassMapView view() const {
+    // Acquire, free on x86-64: a reader that sees the size sees the entries.
+    const size_t block_count = block_count_.load(std::memory_order_acquire);
+    return {entries_.load(std::memory_order_relaxed), block_count};
+  }
+  SizeClass operator[](uintptr_t address) const { return view()[address]; }
+
+  void publish(const SizeClass* entries, size_t block_count) {
+    entries_.store(entries, std::memory_order_relaxed);
+    block_count_.store(block_count, std::memory_order_release);
+  }
+
+ private:
+  std::atomic<const SizeClass*> entries_{nullptr};
+  std::atomic<size_t> block_count_{0};
 };
 
 class PageMap {
@@ -66,7 +83,8 @@ class PageMap {
   // Makes room for entries of these pages. False when memory is refused.
   [[nodiscard]] bool prepare(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
 
-  // Maps all pages to a span of small objects. REQUIRES: prepared; the caller owns the pages.
+  // Maps all pages to a span of small objects, and those where an object starts to the class.
+  // REQUIRES: prepared; the caller owns the pages.
   void set_small(PageRange pages, Span* span, SizeClass size_class);
   void clear_small(PageRange pages) { set_small(pages, nullptr, kNoSizeClass); }
 
@@ -88,7 +106,7 @@ class PageMap {
 
   // 0 until the map is open.
   size_t covered_pages() const {
-    return class_map_.block_count.load(std::memory_order_acquire) / (kPageBytes / kMinAlignment);
+    return class_map_.view().block_count / (kPageBytes / kMinAlignment);
   }
   [[nodiscard]] bool prepare_chunk(size_t chunk) SPANMALLOC_REQUIRES(mutex_);
 

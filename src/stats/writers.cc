@@ -22,7 +22,7 @@ void for_each_figure(const HeapStats& stats, Write write) {
   write({"scavenged", stats.scavenged, "bytes given back since the start"});
   write({"live_small", stats.live_small(), "bytes of live blocks up to 32 KiB"});
   write({"live_large", stats.live_large, "bytes of larger live blocks"});
-  write({"large_count", stats.large_count, "live blocks above 32 KiB"});
+  write({"large_count", stats.large_count, "live blocks above 128 KiB"});
   write({"cached", stats.cached, "bytes of free blocks in thread caches and depots"});
   write({"free_in_spans", stats.free_in_spans, "bytes of free blocks in partly used spans"});
   write({"span_waste", stats.span_waste, "bytes behind the last blocks of spans"});

@@ -15,12 +15,12 @@ struct CacheParts : CentralParts {
     sentinels.open(kTestKey);
   }
 
-  ThreadCache* acquire() { return registry.acquire(kTestKey, sentinels); }
+  ThreadCache* acquire() { return registry.acquire(kTestKey, page_map.class_map().view(), sentinels); }
 
   // malloc and free of one class through a cache, as the heap composes them.
   FreeNode* allocate(ThreadCache& cache, SizeClass size_class) {
     FreeNode* object = cache.head(size_class);
-    if (FreeNode* next = object->next(kTestKey); next != nullptr) {
+    if (FreeNode* next = object->next(kTestKey); !FreeNode::is_end(next)) {
       cache.set_head(size_class, next);
       object->remove_seal();
       return object;

@@ -66,7 +66,7 @@ TEST(SentinelTable, EverySentinelEndsAListOfItsCapacity) {
     for (uint8_t level = 0; level < SentinelTable::kLevels; ++level) {
       const auto size_class = static_cast<SizeClass>(index);
       const FreeNode* sentinel = table.sentinel(size_class, level);
-      EXPECT_EQ(sentinel->next(kTestKey), nullptr);
+      EXPECT_TRUE(FreeNode::is_end(sentinel->next(kTestKey)));
       EXPECT_EQ(sentinel->room(), SentinelTable::capacity(size_class, level));
     }
   }
@@ -76,7 +76,7 @@ TEST(EmptyThreadCache, IsBothEmptyAndFullInEveryClass) {
   EXPECT_EQ(current_thread_cache, &empty_thread_cache);
   for (size_t index = 0; index < kSizeClassCount; ++index) {
     const FreeNode* head = empty_thread_cache.head(static_cast<SizeClass>(index));
-    EXPECT_EQ(head->next(empty_thread_cache.key()), nullptr);
+    EXPECT_TRUE(FreeNode::is_end(head->next(empty_thread_cache.key())));
     EXPECT_EQ(head->room(), 0u);
   }
 }
@@ -128,12 +128,12 @@ TEST(ThreadCache, TheBlockFreedLastComesFirst) {
 TEST(ThreadCache, ABlockHandedOutHasNoSeal) {
   Fixture test;
   for (FreeNode* object : test.take_many(3 * kCapacity)) {
-    EXPECT_FALSE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+    EXPECT_FALSE(object->has_mark_of(kTestKey.mark));
     test.give(object);
-    EXPECT_TRUE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+    EXPECT_TRUE(object->has_mark_of(kTestKey.mark));
   }
   for (FreeNode* object : test.take_many(3 * kCapacity)) {
-    EXPECT_FALSE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+    EXPECT_FALSE(object->has_mark_of(kTestKey.mark));
   }
 }
 
@@ -143,7 +143,7 @@ TEST(ThreadCache, ABlockFromASpanThatWasUsedBeforeHasNoSealEither) {
   test.give_all(test.take_many(200));
   test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
   for (FreeNode* object : test.take_many(150)) {
-    EXPECT_FALSE(object->has_seal_of(test.sentinels.sentinel(kClass, 0)));
+    EXPECT_FALSE(object->has_mark_of(kTestKey.mark));
   }
   test.give(kept);
 }

@@ -368,7 +368,7 @@ TEST(CentralListDeathTest, ALinkToABlockOfAnotherClassIsReported) {
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 2);
   FreeNode sentinel{};
   const Magazine magazine = make_magazine(objects, &sentinel);
-  objects[1]->link = address_of(foreign) ^ kTestKey.value;
+  objects[1]->link = address_of(foreign) ^ kTestKey.link;
   EXPECT_DEATH(central.drain(magazine, kTestKey), "was written to after its free");
 }
 

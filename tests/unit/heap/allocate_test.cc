@@ -251,10 +251,13 @@ TEST_F(AllocateDeathTest, ForeignAndInteriorPointersEndTheProcess) {
   static int variable;
   EXPECT_DEATH(deallocate(&variable), "not a pointer from this allocator");
   EXPECT_DEATH(deallocate(reinterpret_cast<void*>(0xdeadbeefdeadbee0)), "not a pointer from");
-  char* block = static_cast<char*>(allocate(100 * kKiB));
-  EXPECT_DEATH(deallocate(block + 16), "pointer into the middle of a 106496-byte block");
-  EXPECT_DEATH(deallocate(block + 5 * kPageBytes), "pointer into the middle of a 106496-byte");
+  char* block = static_cast<char*>(allocate(200 * kKiB));
+  EXPECT_DEATH(deallocate(block + 16), "pointer into the middle of a 204800-byte block");
+  EXPECT_DEATH(deallocate(block + 5 * kPageBytes), "pointer into the middle of a 204800-byte");
   deallocate(block);
+  char* medium = static_cast<char*>(allocate(100 * kKiB));
+  EXPECT_DEATH(deallocate(medium + 5 * kPageBytes), "pointer into the middle of a 106496-byte");
+  deallocate(medium);
 }
 
 TEST_F(AllocateDeathTest, UseOfAFreeBlockEndsTheProcess) {

@@ -27,14 +27,20 @@ struct List {
   FreeNode* top = &end;
 };
 
-TEST(ListKey, LeavesTheLow16BitsToTheRoom) {
-  EXPECT_EQ(ListKey::from_random(UINT64_MAX).value, ~uintptr_t{0xffff});
-  EXPECT_EQ(ListKey::from_random(0xffff).value, 0u);
+TEST(ListKey, MarksAreNeverZeroAndDifferFromTheLinksKey) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 1000; ++round) {
+    const ListKey key = ListKey::from_random(random());
+    EXPECT_NE(key.mark, 0u);
+    EXPECT_NE(key.mark, static_cast<uint32_t>(key.link));
+    EXPECT_NE(key.mark, static_cast<uint32_t>(key.link >> 32));
+  }
+  EXPECT_NE(ListKey::from_random(0).mark, 0u);
 }
 
 TEST(FreeList, ASentinelEndsTheListWithAllItsRoom) {
   const List list(5);
-  EXPECT_EQ(list.top->next(kKey), nullptr);
+  EXPECT_TRUE(FreeNode::is_end(list.top->next(kKey)));
   EXPECT_EQ(list.top->room(), 5u);
 }
 
@@ -60,39 +66,49 @@ TEST(FreeList, RoomCountsDownToZeroAndUpAgain) {
   }
 }
 
+TEST(FreeList, TheSealAboveIsRefusedWithoutRoom) {
+  FreeNode node{};
+  List list(1);
+  uint64_t seal;
+  ASSERT_TRUE(list.top->seal_above(&seal));
+  list.push(&node);
+  EXPECT_EQ(node.seal, seal);
+  EXPECT_FALSE(list.top->seal_above(&seal));
+}
+
 TEST(FreeList, EveryNodeOfAListHasTheSealOfEveryOther) {
   FreeNode nodes[512]{};
   List list(512);
   for (FreeNode& node : nodes) list.push(&node);
   for (const FreeNode& node : nodes) {
-    EXPECT_TRUE(node.has_seal_of(&list.end));
-    EXPECT_TRUE(list.end.has_seal_of(&node));
-    EXPECT_TRUE(node.has_seal_of(list.top));
+    EXPECT_TRUE(node.has_mark_of(list.end.seal));
+    EXPECT_TRUE(list.end.has_mark_of(node.seal));
+    EXPECT_TRUE(node.has_mark_of(list.top->seal));
   }
 }
 
 TEST(FreeList, ABlockThatThePoolHandedOutHasNoSeal) {
   FreeNode node{};
   List list(3);
-  EXPECT_FALSE(node.has_seal_of(&list.end));
+  EXPECT_FALSE(node.has_mark_of(list.end.seal));
   list.push(&node);
-  EXPECT_TRUE(node.has_seal_of(&list.end));
+  EXPECT_TRUE(node.has_mark_of(list.end.seal));
   list.pop();
-  EXPECT_FALSE(node.has_seal_of(&list.end));
+  EXPECT_FALSE(node.has_mark_of(list.end.seal));
 }
 
 TEST(FreeList, OrdinaryContentIsNoSeal) {
   List list(100);
   FreeNode node{};
-  for (const uintptr_t content : {uintptr_t{0}, uintptr_t{1}, UINTPTR_MAX, uintptr_t{0xffff},
-                                  reinterpret_cast<uintptr_t>(&list), ~kKey.value}) {
+  for (const uint64_t content : {uint64_t{0}, uint64_t{1}, UINT64_MAX, uint64_t{0xffff},
+                                 uint64_t{reinterpret_cast<uintptr_t>(&list)}, ~list.end.seal}) {
     node.seal = content;
-    EXPECT_FALSE(node.has_seal_of(&list.end)) << content;
+    EXPECT_FALSE(node.has_mark_of(list.end.seal)) << content;
   }
   std::mt19937_64 random(1);
   for (int round = 0; round < 100000; ++round) {
     node.seal = random();
-    ASSERT_FALSE(node.has_seal_of(&list.end));
+    ASSERT_FALSE(node.has_mark_of(list.end.seal));
   }
 }
 

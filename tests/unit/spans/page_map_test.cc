@@ -108,6 +108,25 @@ TEST(PageMap, AMisalignedAddressHasNoClassButASpan) {
   }
 }
 
+TEST(PageMap, OnlyPagesWhereAnObjectStartsHaveTheClassOfALongObject) {
+  TestMap test;
+  const SizeClass size_class = size_class_of(5 * kPageBytes / 2);
+  ASSERT_EQ(kSizeClasses[size_class].object_bytes, 5 * kPageBytes / 2);
+  const PageRange pages{{300}, {kSizeClasses[size_class].span_pages}};
+  test.set(pages, span_number(2), size_class);
+  for (size_t page = 0; page < pages.count.value; ++page) {
+    const uintptr_t address = (300 + page) * kPageBytes;
+    // Two objects take five pages; the last one must be whole.
+    const bool starts = (page % 5 == 0 || page % 5 == 2) && page + 2 < pages.count.value;
+    EXPECT_EQ(test.map.class_map()[address], starts ? size_class : kNoSizeClass) << page;
+    EXPECT_EQ(test.map.find(address), span_number(2)) << page;
+  }
+  test.map.clear_small(pages);
+  for (size_t page = 0; page < pages.count.value; ++page) {
+    EXPECT_EQ(test.map.class_map()[(300 + page) * kPageBytes], kNoSizeClass);
+  }
+}
+
 TEST(PageMap, ALargeSpanIsFoundByItsFirstPageAndHasNoClass) {
   TestMap test;
   ASSERT_TRUE(test.map.prepare({{200}, {1}}));

@@ -50,6 +50,13 @@ TEST(SizeClass, FollowsTheStatedRule) {
   });
 }
 
+TEST(SizeClass, UpTo1KiBTheClassIsTheSizeInUnitsOf16) {
+  EXPECT_EQ(linear_size_class_of(0), kNoSizeClass);
+  for (size_t bytes = 1; bytes <= kMaxLinearBytes; ++bytes) {
+    ASSERT_EQ(linear_size_class_of(bytes), size_class_of(bytes));
+  }
+}
+
 TEST(SizeClass, AboveLinearSizesRoundingWastesAtMostAnEighth) {
   for (size_t bytes = kMaxLinearBytes / 2 + 1; bytes <= kMaxSmallBytes; ++bytes) {
     const size_t object = kSizeClasses[size_class_of(bytes)].object_bytes;
@@ -80,7 +87,7 @@ TEST(SizeClass, ReciprocalDividesEveryOffsetOfEverySpanExactly) {
     size_t quotient = 0;
     size_t remainder = 0;
     for (size_t offset = 0; offset < bytes; ++offset) {
-      ASSERT_EQ((uint64_t{offset} * info.reciprocal) >> 32, quotient)
+      ASSERT_EQ((uint64_t{offset} * info.reciprocal) >> kReciprocalShift, quotient)
           << offset << " / " << info.object_bytes;
       if (++remainder == info.object_bytes) {
         remainder = 0;
@@ -95,18 +102,21 @@ TEST(SizeClass, SpansHoldWhatTheyClaimAndWasteAtMost1In32BehindTheLastObject) {
     const size_t bytes = info.span_pages * kPageBytes;
     EXPECT_EQ(info.objects_per_span, bytes / info.object_bytes);
     EXPECT_LE(info.objects_per_span, kMaxObjectsPerSpan);
-    EXPECT_GE(info.objects_per_span, 4u) << info.object_bytes;
+    EXPECT_GE(info.objects_per_span, info.object_bytes <= size_t{32} << 10 ? 4u : 1u)
+        << info.object_bytes;
     EXPECT_GE(bytes, std::min(size_t{32} << 10, info.object_bytes * kMaxObjectsPerSpan));
     EXPECT_LE(bytes % info.object_bytes * 32, bytes) << info.object_bytes;
   });
 }
 
-TEST(SizeClass, MagazinesAndClaimsHoldAtMost32KiBButForTheLeastCount) {
+TEST(SizeClass, MagazinesAndClaimsAreBoundedInBytesButForOneObject) {
   for_each_class([](size_t, const SizeClassInfo& info) {
-    EXPECT_GE(info.magazine_capacity, 4u);
+    EXPECT_GE(info.magazine_capacity, 1u);
     EXPECT_LE(info.magazine_capacity, 512u);
     if (info.magazine_capacity > 4) {
       EXPECT_LE(info.magazine_capacity * info.object_bytes, size_t{32} << 10);
+    } else if (info.magazine_capacity > 1) {
+      EXPECT_LE(info.magazine_capacity * info.object_bytes, size_t{64} << 10);
     }
     EXPECT_GE(info.claim_limit, 1u);
     EXPECT_LE(info.claim_limit, 64u);

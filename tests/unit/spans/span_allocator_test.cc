@@ -30,14 +30,17 @@ TEST(SpanAllocator, SmallSpansOfEveryClassAreMappedWholeAndUnmappedWhole) {
     EXPECT_EQ(span->pages().count.value, kSizeClasses[index].span_pages);
     EXPECT_EQ(span->base() % kPageBytes, 0u);
     const uintptr_t last = span->base() + span->bytes().value - kMinAlignment;
-    for (const uintptr_t address : {span->base(), last}) {
+    const uintptr_t last_object = span->base() + (kSizeClasses[index].objects_per_span - 1) *
+                                                     size_t{kSizeClasses[index].object_bytes};
+    for (const uintptr_t address : {span->base(), last_object}) {
       EXPECT_EQ(parts.page_map.find(address), span);
       EXPECT_EQ(parts.page_map.class_map()[address], size_class);
     }
+    EXPECT_EQ(parts.page_map.find(last), span);
     EXPECT_EQ(parts.spans.small_span_bytes(), span->bytes().value);
     const uintptr_t base = span->base();
     parts.spans.delete_small(span);
-    for (const uintptr_t address : {base, last}) {
+    for (const uintptr_t address : {base, last_object, last}) {
       EXPECT_EQ(parts.page_map.find(address), nullptr);
       EXPECT_EQ(parts.page_map.class_map()[address], kNoSizeClass);
     }
