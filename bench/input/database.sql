@@ -1,16 +1,19 @@
--- A small shop: rows, indices, joins, sorts, text search, updates and deletions.
+-- A small shop: rows, indices, joins, sorts, text search, updates and deletions. The parameter
+-- :customers says how large it is.
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -65536;
 CREATE TABLE customer(id INTEGER PRIMARY KEY, name TEXT, city TEXT, note TEXT);
 CREATE TABLE purchase(id INTEGER PRIMARY KEY, customer INTEGER, item TEXT, cents INTEGER);
 BEGIN;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+    WHERE i < coalesce(:customers, 60000))
 INSERT INTO customer SELECT i, printf('customer %d %x', i, (i * 2654435761) % 4294967296),
     printf('city %d', (i * 7919) % 500), substr(hex(zeroblob(200)), 1, 10 + i % 300) FROM n;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250000)
-INSERT INTO purchase SELECT i, 1 + (i * 48271) % 60000, printf('item %x', (i * 69621) % 65536),
-    (i * 16807) % 100000 FROM n;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+    WHERE i < coalesce(:customers, 60000) * 4)
+INSERT INTO purchase SELECT i, 1 + (i * 48271) % coalesce(:customers, 60000),
+    printf('item %x', (i * 69621) % 65536), (i * 16807) % 100000 FROM n;
 COMMIT;
 CREATE INDEX purchase_customer ON purchase(customer);
 CREATE INDEX purchase_item ON purchase(item, cents);
