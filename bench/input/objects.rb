@@ -28,8 +28,8 @@ tags = orders.flat_map { |order| order.items.flat_map { |item| item.tags.map(&:u
 report = String.new
 ranking.each do |name, sum|
   by_customer[name].each do |order|
-    report << name.tr('a-e', 'A-E') << format(' %d %s', sum, order.notes[0, 60].split.reverse.join('-'))
-    report << "\n"
+    remark = order.notes[0, 60].split.reverse.join('-')
+    report << name.tr('a-e', 'A-E') << format(' %d %s', sum, remark) << "\n"
   end
 end
 lines = report.lines.map { |line| line.gsub(/\d+/) { |digits| (digits.to_i + 1).to_s } }

@@ -7,7 +7,7 @@ from generated import INPUT, PYTHON, Generated, scaled
 from workloads import Program
 
 PACKAGES = ['python3', 'python3-numpy', 'sqlite3', 'redis-server', 'redis-tools', 'perl', 'lua5.4',
-            'ruby', 'php-cli', 'tcl', 'swi-prolog-nox', 'jq', 'gawk', 'mawk']
+            'ruby', 'php-cli', 'swi-prolog-nox', 'jq', 'gawk', 'mawk']
 
 # The order of hash tables, and so the work, is the same in every run.
 PYTHON_SEED = {'PYTHONHASHSEED': '0'}
@@ -47,7 +47,7 @@ def python_rows(launcher, quick):
                 [PYTHON, INPUT / 'text.py', scaled(quick, 4000)], probe,
                 environment=dict(PYTHON_SEED, PYTHONMALLOC='malloc')),
         Program(launcher, 'python3, numpy arrays', 1.0,
-                [PYTHON, INPUT / 'arrays.py', scaled(quick, 120)],
+                [PYTHON, INPUT / 'arrays.py', scaled(quick, 200)],
                 [PYTHON, '-c', 'import numpy'],
                 environment=dict(PYTHON_SEED, OPENBLAS_NUM_THREADS='1')),
     ]
@@ -81,7 +81,6 @@ def script_rows(launcher, quick):
         # any preloaded allocator. Its own allocator is off.
         row('php, arrays and templates', 1.0, ['php', '-n'], 'shop.php', 30000,
             {'USE_ZEND_ALLOC': '0'}),
-        row('tclsh, lists and dictionaries', 1.2, ['tclsh'], 'lists.tcl', 220),
         row('swipl, facts and terms', 1.0, ['swipl'], 'clauses.pl', 24),
     ]
 

@@ -59,23 +59,23 @@ def solver_rows(launcher, folder, quick):
 
 def document_rows(launcher, folder, quick):
     """Pages, graphs and trees."""
-    articles = scaled(quick, 9000)
+    articles = scaled(quick, 20000)
     catalogue = folder / f'catalogue-{articles}.xml'
-    nodes = scaled(quick, 700)
+    nodes = scaled(quick, 1000)
     graph = folder / f'graph-{nodes}.dot'
     recipe = [(('documents.py', 'xml', articles), catalogue)]
     query = 'count(/catalogue/article[offer/@cents > 5000]/offer/remark/b[contains(., "7")])'
     return [
         Program(launcher, 'ghostscript', 1.0,
                 ['gs', '-q', '-dBATCH', '-dNOPAUSE', '-sDEVICE=pgmraw', '-r72',
-                 f'-dCOUNT={scaled(quick, 12)}', '-sOutputFile=/dev/null', INPUT / 'pages.ps'],
+                 f'-dCOUNT={scaled(quick, 28)}', '-sOutputFile=/dev/null', INPUT / 'pages.ps'],
                 ['gs', '-q', '-dBATCH', '-dNODISPLAY']),
         Generated(launcher, 'dot, layers', 1.2, ['dot', '-Tplain', graph], ['dot', '-V'],
                   [(('documents.py', 'graph', nodes), graph)]),
         Generated(launcher, 'xsltproc', 1.0, ['xsltproc', INPUT / 'sheet.xsl', catalogue],
                   ['xsltproc', '--version'], recipe),
         Generated(launcher, 'xmllint', 1.0,
-                  ['xmllint', '--noout', '--xpath', query, *[catalogue] * 8],
+                  ['xmllint', '--noout', '--xpath', query, *[catalogue] * 4],
                   ['xmllint', '--version'], recipe),
     ]
 
