@@ -15,7 +15,7 @@ using namespace spanmalloc;
 
 constexpr size_t kObjectBytes[] = {16, 64, 1024, 16384};
 
-CentralList& central_of(SizeClass size_class) {
+const CentralList central_of(SizeClass size_class) {
   if (!heap.open()) std::abort();
   return heap.central(size_class);
 }
@@ -23,7 +23,7 @@ CentralList& central_of(SizeClass size_class) {
 // A claim from the span with room and its return. A second claim is held all the time, so that the
 // span does not become empty.
 void claim_and_give_back(benchmark::State& state, SizeClass size_class) {
-  CentralList& central = central_of(size_class);
+  const CentralList central = central_of(size_class);
   const Claim held = central.claim(Growth::kAllowed);
   for (auto _ : state) {
     const Claim claim = central.claim(Growth::kAllowed);
@@ -41,7 +41,7 @@ class List {
   size_t capacity() const { return kSizeClasses[size_class_].magazine_capacity; }
 
   // Links claimed objects until the list is full; what is left of the last claim goes back.
-  void fill(CentralList& central) {
+  void fill(const CentralList& central) {
     while (magazine_.count < capacity()) {
       Claim claim = central.claim(Growth::kAllowed);
       if (claim.empty()) std::abort();
@@ -75,7 +75,7 @@ class List {
 };
 
 void put_and_take_magazine(benchmark::State& state, SizeClass size_class) {
-  CentralList& central = central_of(size_class);
+  const CentralList central = central_of(size_class);
   List list(size_class);
   list.fill(central);
   central.put_magazine(list.hand_over(), heap.key());
@@ -89,7 +89,7 @@ void put_and_take_magazine(benchmark::State& state, SizeClass size_class) {
 
 // Objects are claimed, linked, and go from the list back to their spans.
 void fill_and_drain(benchmark::State& state, SizeClass size_class) {
-  CentralList& central = central_of(size_class);
+  const CentralList central = central_of(size_class);
   const Claim held = central.claim(Growth::kAllowed);
   List list(size_class);
   for (auto _ : state) {
@@ -102,7 +102,7 @@ void fill_and_drain(benchmark::State& state, SizeClass size_class) {
 
 // The objects of a MiB, linked into full lists in any order and drained: a walk over many spans.
 void drain_scattered(benchmark::State& state, SizeClass size_class) {
-  CentralList& central = central_of(size_class);
+  const CentralList central = central_of(size_class);
   const size_t object_bytes = kSizeClasses[size_class].object_bytes;
   const size_t count = (size_t{1} << 20) / object_bytes;
   std::vector<FreeNode*> objects;

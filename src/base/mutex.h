@@ -24,7 +24,8 @@ enum class LockRank : uint8_t {
 // its owner, so that a fork from a signal handler can see which locks the interrupted thread holds.
 class SPANMALLOC_CAPABILITY("mutex") Mutex {
  public:
-  constexpr explicit Mutex(LockRank rank) : rank_(rank) {}
+  // Without debug checks the rank is not kept, so that a free lock is all zero.
+  constexpr explicit Mutex(LockRank rank) : rank_(platform::kDebugChecks ? rank : LockRank{}) {}
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 

@@ -51,7 +51,7 @@ void* ThreadCache::take_from_claim(SizeClass size_class, MemoryContent* content)
   return object;
 }
 
-void* ThreadCache::allocate_from_reserve(SizeClass size_class, CentralList& central,
+void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList& central,
                                          MemoryContent* content) {
   if (!claims_[size_class].empty()) return take_from_claim(size_class, content);
   SPANMALLOC_DCHECK(head_list(size_class).count() == 0, "the head list is not empty");
@@ -70,7 +70,7 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, CentralList& cent
   return object;
 }
 
-void ThreadCache::make_room(SizeClass size_class, CentralList& central, SentinelTable& sentinels) {
+void ThreadCache::make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels) {
   const List full = head_list(size_class);
   const List spare = spares_[size_class];
   spares_[size_class] = full;
@@ -83,7 +83,7 @@ void ThreadCache::make_room(SizeClass size_class, CentralList& central, Sentinel
   central.put_magazine({spare.top, spare.count()}, key_);
 }
 
-void ThreadCache::flush(SizeClass size_class, CentralList& central, SentinelTable& sentinels,
+void ThreadCache::flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
                         FlushTo to) {
   const List lists[] = {head_list(size_class), spares_[size_class]};
   const Claim claim = claims_[size_class];

@@ -65,7 +65,7 @@ ThreadCache* ThreadCacheRegistry::take_warm() {
 size_t ThreadCacheRegistry::empty_warm(CentralLists& centrals, SentinelTable& sentinels) {
   size_t emptied = 0;
   while (ThreadCache* cache = take_warm()) {
-    centrals.for_each([&](CentralList& central, SizeClass size_class) {
+    centrals.for_each([&](const CentralList& central, SizeClass size_class) {
       emptied += cache->object_count(size_class) * kSizeClasses[size_class].object_bytes;
       cache->flush(size_class, central, sentinels, ThreadCache::FlushTo::kSpans);
     });

@@ -7,41 +7,41 @@
 
 namespace spanmalloc {
 
-Magazine CentralList::take_magazine() {
-  MutexLock lock(mutex_);
-  const Magazine magazine = depot_.take();
+Magazine CentralList::take_magazine() const {
+  MutexLock lock(state_.mutex);
+  const Magazine magazine = state_.depot.take();
   note_depot();
   return magazine;
 }
 
-void CentralList::put_magazine(Magazine magazine, ListKey key) {
+void CentralList::put_magazine(Magazine magazine, ListKey key) const {
   {
-    MutexLock lock(mutex_);
-    const bool kept = depot_.put(magazine);
+    MutexLock lock(state_.mutex);
+    const bool kept = state_.depot.put(magazine, environment_.arena);
     note_depot();
     if (kept) return;
   }
   drain(magazine, key);
 }
 
-Claim CentralList::claim(Growth growth) {
+Claim CentralList::claim(Growth growth) const {
   const size_t limit = kSizeClasses[size_class_].claim_limit;
   {
-    MutexLock lock(mutex_);
-    if (Span* span = with_room_.fullest(); span != nullptr) {
+    MutexLock lock(state_.mutex);
+    if (Span* span = state_.with_room.fullest(); span != nullptr) {
       const Claim claim = span->claim(limit);
-      with_room_.update(span);
+      state_.with_room.update(span);
       return claim;
     }
   }
-  Span* span = spans_.new_small(size_class_, growth);
+  Span* span = environment_.spans.new_small(size_class_, growth);
   if (span == nullptr) return {};
-  span_count_.fetch_add(1, std::memory_order_relaxed);
+  state_.span_count.fetch_add(1, std::memory_order_relaxed);
   // Nobody else knows the span yet.
   const Claim claim = span->claim(limit);
   if (!span->is_full()) {
-    MutexLock lock(mutex_);
-    with_room_.insert(span);
+    MutexLock lock(state_.mutex);
+    state_.with_room.insert(span);
   }
   return claim;
 }
@@ -51,7 +51,7 @@ Claim CentralList::claim(Growth growth) {
 Span* CentralList::checked_span_of(const FreeNode* node, const FreeNode* from) const {
   const uintptr_t address = reinterpret_cast<uintptr_t>(node);
   Span* span = nullptr;
-  if (page_map_.class_map()[address] == size_class_) span = page_map_.find(address);
+  if (environment_.page_map.class_map()[address] == size_class_) span = environment_.page_map.find(address);
   if (span == nullptr || span->state() != SpanState::kSmall) {
     report_write_after_free(reinterpret_cast<uintptr_t>(from), object_bytes());
   }
@@ -59,20 +59,20 @@ Span* CentralList::checked_span_of(const FreeNode* node, const FreeNode* from) c
   return span;
 }
 
-void CentralList::after_give_back(Span* span, bool was_full, Span** emptied) {
+void CentralList::after_give_back(Span* span, bool was_full, Span** emptied) const {
   if (span->is_empty()) {
-    if (!was_full) with_room_.remove(span);
+    if (!was_full) state_.with_room.remove(span);
     span->next = *emptied;
     *emptied = span;
   } else if (was_full) {
-    with_room_.insert(span);
+    state_.with_room.insert(span);
   } else {
-    with_room_.update(span);
+    state_.with_room.update(span);
   }
 }
 
-void CentralList::drain_batch(Magazine& magazine, ListKey key, Span** emptied) {
-  MutexLock lock(mutex_);
+void CentralList::drain_batch(Magazine& magazine, ListKey key, Span** emptied) const {
+  MutexLock lock(state_.mutex);
   Span* span = nullptr;
   bool was_full = false;
   for (size_t batch = 0; batch < kDrainBatch && magazine.count > 0; ++batch) {
@@ -82,7 +82,7 @@ void CentralList::drain_batch(Magazine& magazine, ListKey key, Span** emptied) {
     const bool same_span = span != nullptr && address - span->base() < span->bytes().value;
     if (!same_span) {
       if (span != nullptr) after_give_back(span, was_full, emptied);
-      span = checked_span_of(node, last_drained_);
+      span = checked_span_of(node, state_.last_drained);
       was_full = span->is_full();
     } else if (!span->is_object_start(address)) {
       report_interior_pointer("free", address, object_bytes());
@@ -90,13 +90,13 @@ void CentralList::drain_batch(Magazine& magazine, ListKey key, Span** emptied) {
     // The link is read first: once the object is back, its memory may go.
     magazine.top = node->next(key);
     --magazine.count;
-    last_drained_ = node;
+    state_.last_drained = node;
     if (!span->give_back(address)) report_double_free(address, object_bytes());
   }
   if (span != nullptr) after_give_back(span, was_full, emptied);
 }
 
-void CentralList::drain(Magazine magazine, ListKey key) {
+void CentralList::drain(Magazine magazine, ListKey key) const {
   while (magazine.count > 0) {
     Span* emptied = nullptr;
     drain_batch(magazine, key, &emptied);
@@ -104,28 +104,28 @@ void CentralList::drain(Magazine magazine, ListKey key) {
   }
 }
 
-void CentralList::delete_spans(Span* emptied) {
+void CentralList::delete_spans(Span* emptied) const {
   while (emptied != nullptr) {
     Span* next = emptied->next;
     emptied->next = nullptr;
-    spans_.delete_small(emptied);
-    span_count_.fetch_sub(1, std::memory_order_relaxed);
+    environment_.spans.delete_small(emptied);
+    state_.span_count.fetch_sub(1, std::memory_order_relaxed);
     emptied = next;
   }
 }
 
-void CentralList::give_back(const Claim& claim) {
+void CentralList::give_back(const Claim& claim) const {
   if (claim.empty()) return;
   Span* emptied = nullptr;
   {
-    MutexLock lock(mutex_);
+    MutexLock lock(state_.mutex);
     Span* span = nullptr;
     bool was_full = false;
     for (uint64_t bits = claim.bits; bits != 0; bits &= bits - 1) {
       const uintptr_t address =
           claim.word_base + static_cast<size_t>(std::countr_zero(bits)) * object_bytes();
       if (span == nullptr) {
-        span = page_map_.find(address);
+        span = environment_.page_map.find(address);
         was_full = span->is_full();
       }
       const bool given = span->give_back(address);
@@ -136,14 +136,14 @@ void CentralList::give_back(const Claim& claim) {
   delete_spans(emptied);
 }
 
-size_t CentralList::drain_depot(size_t keep, ListKey key) {
+size_t CentralList::drain_depot(size_t keep, ListKey key) const {
   size_t drained = 0;
   while (true) {
     Magazine magazine;
     {
-      MutexLock lock(mutex_);
-      if (depot_.magazine_count() <= keep) return drained;
-      magazine = depot_.take();
+      MutexLock lock(state_.mutex);
+      if (state_.depot.magazine_count() <= keep) return drained;
+      magazine = state_.depot.take();
       note_depot();
     }
     drained += magazine.count * object_bytes();
@@ -151,51 +151,51 @@ size_t CentralList::drain_depot(size_t keep, ListKey key) {
   }
 }
 
-size_t CentralList::drain_idle(ListKey key) {
+size_t CentralList::drain_idle(ListKey key) const {
   size_t keep;
   {
-    MutexLock lock(mutex_);
-    keep = depot_.magazine_count() - depot_.idle_magazines();
+    MutexLock lock(state_.mutex);
+    keep = state_.depot.magazine_count() - state_.depot.idle_magazines();
   }
   const size_t drained = drain_depot(keep, key);
-  MutexLock lock(mutex_);
-  depot_.start_epoch();
+  MutexLock lock(state_.mutex);
+  state_.depot.start_epoch();
   return drained;
 }
 
-bool CentralList::is_free(uintptr_t address, ListKey key) {
-  MutexLock lock(mutex_);
-  const Span* span = page_map_.find(address);
+bool CentralList::is_free(uintptr_t address, ListKey key) const {
+  MutexLock lock(state_.mutex);
+  const Span* span = environment_.page_map.find(address);
   if (span == nullptr || span->state() != SpanState::kSmall) return true;
   if (!span->is_object_start(address)) return false;
   if (span->is_free_object(address)) return true;
   bool found = false;
-  depot_.for_each([&](const Magazine& magazine) {
+  state_.depot.for_each([&](const Magazine& magazine) {
     size_t left = magazine.count;
     for (const FreeNode* node = magazine.top; left > 0 && !found; node = node->next(key), --left) {
       found = reinterpret_cast<uintptr_t>(node) == address;
-      if (page_map_.class_map()[reinterpret_cast<uintptr_t>(node)] != size_class_) break;
+      if (environment_.page_map.class_map()[reinterpret_cast<uintptr_t>(node)] != size_class_) break;
     }
     return !found;
   });
   return found;
 }
 
-CentralStats CentralList::stats() {
-  MutexLock lock(mutex_);
+CentralStats CentralList::stats() const {
+  MutexLock lock(state_.mutex);
   CentralStats stats;
-  stats.depot_bytes = depot_.object_count() * object_bytes();
-  stats.partly_used_spans = with_room_.span_count();
-  stats.spans = span_count_.load(std::memory_order_relaxed);
-  with_room_.for_each(
+  stats.depot_bytes = state_.depot.object_count() * object_bytes();
+  stats.partly_used_spans = state_.with_room.span_count();
+  stats.spans = state_.span_count.load(std::memory_order_relaxed);
+  state_.with_room.for_each(
       [&](const Span& span) { stats.free_bytes += span.free_count() * object_bytes(); });
   return stats;
 }
 
-void CentralList::check_invariants() {
-  MutexLock lock(mutex_);
-  with_room_.check_invariants();
-  depot_.check_invariants();
+void CentralList::check_invariants() const {
+  MutexLock lock(state_.mutex);
+  state_.with_room.check_invariants();
+  state_.depot.check_invariants();
 }
 
 }  // namespace spanmalloc

@@ -20,7 +20,28 @@ struct CentralStats {
   size_t spans = 0;
 };
 
+// What is kept of one size class. All zero at first, so that the states of all classes cost a
+// process that uses few of them nothing at its start.
+struct CentralState {
+  Mutex mutex{LockRank::kCentral};
+  OccupancyLists with_room SPANMALLOC_GUARDED_BY(mutex);
+  Depot depot SPANMALLOC_GUARDED_BY(mutex);
+  // The block whose link was followed last, to name in a report.
+  const FreeNode* last_drained SPANMALLOC_GUARDED_BY(mutex) = nullptr;
+  std::atomic<size_t> depot_bytes{0};
+  // Spans of the class, full ones too.
+  std::atomic<size_t> span_count{0};
+};
+
+// What the lists of all classes work with.
+struct CentralEnvironment {
+  SpanAllocator& spans;
+  const PageMap& page_map;
+  MetadataArena& arena;
+};
+
 // What the threads share of one size class: the spans with room and the depot of full magazines.
+// This is a view of the class's state, made where it is needed and passed by reference or by value.
 //
 // Memory comes to it as magazines and leaves it as magazines or claims. Draining a magazine puts
 // its objects back into their spans' free bits; that makes them available to everybody, shows what
@@ -30,42 +51,41 @@ struct CentralStats {
 // One lock, which is never held while spans are made or ended.
 class CentralList {
  public:
-  constexpr CentralList(SizeClass size_class, SpanAllocator& spans, const PageMap& page_map,
-                        MetadataArena& arena)
-      : size_class_(size_class), spans_(spans), page_map_(page_map), depot_(arena) {}
+  constexpr CentralList(SizeClass size_class, const CentralEnvironment& environment, CentralState& state)
+      : environment_(environment), state_(state), size_class_(size_class) {}
 
   // A full magazine of the depot; top is nullptr when there is none.
-  Magazine take_magazine() SPANMALLOC_EXCLUDES(mutex_);
+  Magazine take_magazine() const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Hands over a list of free objects. It is kept whole, or drained when the depot has no room.
-  void put_magazine(Magazine magazine, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+  void put_magazine(Magazine magazine, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Free objects of the fullest span with room, at most the class's claim limit. When no span has
   // room, a new one is made, if that is possible under `growth`; an empty claim otherwise.
-  Claim claim(Growth growth) SPANMALLOC_EXCLUDES(mutex_);
+  Claim claim(Growth growth) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Puts all objects of the list back into their spans. Reports misuse that shows here: an object
   // that is free in its span already, a pointer that is no object's start, a broken link.
-  void drain(Magazine magazine, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+  void drain(Magazine magazine, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Puts back what is left of a claim.
-  void give_back(const Claim& claim) SPANMALLOC_EXCLUDES(mutex_);
+  void give_back(const Claim& claim) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Drains magazines of the depot until at most `keep` are left; returns the bytes drained.
-  size_t drain_depot(size_t keep, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+  size_t drain_depot(size_t keep, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Drains the magazines that nobody needed since the last call; returns the bytes drained.
-  size_t drain_idle(ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+  size_t drain_idle(ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Whether the object is free in its span or lies in the depot.
-  bool is_free(uintptr_t address, ListKey key) SPANMALLOC_EXCLUDES(mutex_);
+  bool is_free(uintptr_t address, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Bytes in the depot; read without the lock, so only about right.
-  size_t depot_bytes() const { return depot_bytes_.load(std::memory_order_relaxed); }
+  size_t depot_bytes() const { return state_.depot_bytes.load(std::memory_order_relaxed); }
 
-  CentralStats stats() SPANMALLOC_EXCLUDES(mutex_);
-  void check_invariants() SPANMALLOC_EXCLUDES(mutex_);
-  Mutex& mutex() { return mutex_; }
+  CentralStats stats() const SPANMALLOC_EXCLUDES(state_.mutex);
+  void check_invariants() const SPANMALLOC_EXCLUDES(state_.mutex);
+  Mutex& mutex() const { return state_.mutex; }
 
  private:
   // Objects drained under one hold of the lock; a drain of a full magazine takes several.
@@ -73,25 +93,20 @@ class CentralList {
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
   // Drains the first objects of the magazine and takes them off it.
-  void drain_batch(Magazine& magazine, ListKey key, Span** emptied) SPANMALLOC_EXCLUDES(mutex_);
+  void drain_batch(Magazine& magazine, ListKey key, Span** emptied) const
+      SPANMALLOC_EXCLUDES(state_.mutex);
   Span* checked_span_of(const FreeNode* node, const FreeNode* from) const;
-  void after_give_back(Span* span, bool was_full, Span** emptied) SPANMALLOC_REQUIRES(mutex_);
-  void delete_spans(Span* emptied) SPANMALLOC_EXCLUDES(mutex_);
-  void note_depot() SPANMALLOC_REQUIRES(mutex_) {
-    depot_bytes_.store(depot_.object_count() * object_bytes(), std::memory_order_relaxed);
+  void after_give_back(Span* span, bool was_full, Span** emptied) const
+      SPANMALLOC_REQUIRES(state_.mutex);
+  void delete_spans(Span* emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
+  void note_depot() const SPANMALLOC_REQUIRES(state_.mutex) {
+    state_.depot_bytes.store(state_.depot.object_count() * object_bytes(),
+                             std::memory_order_relaxed);
   }
 
+  const CentralEnvironment& environment_;
+  CentralState& state_;
   const SizeClass size_class_;
-  SpanAllocator& spans_;
-  const PageMap& page_map_;
-  Mutex mutex_{LockRank::kCentral};
-  OccupancyLists with_room_ SPANMALLOC_GUARDED_BY(mutex_);
-  Depot depot_ SPANMALLOC_GUARDED_BY(mutex_);
-  // The block whose link was followed last, to name in a report.
-  const FreeNode* last_drained_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
-  std::atomic<size_t> depot_bytes_{0};
-  // Spans of the class, full ones too.
-  std::atomic<size_t> span_count_{0};
 };
 
 }  // namespace spanmalloc

@@ -6,10 +6,15 @@
 
 namespace spanmalloc {
 
-bool Depot::put(Magazine magazine) {
+bool Depot::put(Magazine magazine, MetadataArena& arena) {
   if (top_ == nullptr || top_->count == std::size(top_->magazines)) {
-    Block* block = static_cast<Block*>(blocks_.take());
-    if (block == nullptr) return false;
+    Block* block = spare_;
+    if (block != nullptr) {
+      spare_ = block->below;
+    } else {
+      block = static_cast<Block*>(arena.allocate(sizeof(Block), alignof(Block)));
+      if (block == nullptr) return false;
+    }
     block->below = top_;
     block->count = 0;
     top_ = block;
@@ -26,7 +31,8 @@ Magazine Depot::take() {
   if (top_->count == 0) {
     Block* emptied = top_;
     top_ = emptied->below;
-    blocks_.give_back(emptied);
+    emptied->below = spare_;
+    spare_ = emptied;
   }
   --magazine_count_;
   object_count_ -= magazine.count;

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "base/record_pool.h"
+#include "base/metadata_arena.h"
 #include "spans/free_list.h"
 
 namespace spanmalloc {
@@ -13,10 +13,10 @@ namespace spanmalloc {
 // The owner's lock protects it. Bonwick and Adams, "Magazines and Vmem", 2001.
 class Depot {
  public:
-  constexpr explicit Depot(MetadataArena& arena) : blocks_(arena, sizeof(Block), alignof(Block)) {}
+  constexpr Depot() = default;
 
-  // False when metadata is refused.
-  [[nodiscard]] bool put(Magazine magazine);
+  // Room comes from `arena`. False when metadata is refused.
+  [[nodiscard]] bool put(Magazine magazine, MetadataArena& arena);
   // An empty magazine (top is nullptr) when the depot is empty.
   Magazine take();
 
@@ -46,9 +46,9 @@ class Depot {
     Magazine magazines[31];  // with the two words above: 512 bytes
   };
 
-  RecordPool blocks_;
   // Every block has magazines; all but the top one are full.
   Block* top_ = nullptr;
+  Block* spare_ = nullptr;  // emptied blocks, linked by `below`
   size_t magazine_count_ = 0;
   size_t object_count_ = 0;
   size_t fewest_ = 0;

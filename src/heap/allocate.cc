@@ -19,7 +19,7 @@ struct Object {
 
 // Free bits of the class from wherever they can be had, the heap's growth last.
 SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
-  CentralList& central = heap.central(size_class);
+  const CentralList central = heap.central(size_class);
   Claim claim = central.claim(Growth::kForbidden);
   if (claim.empty() && heap.reclaim_before_growth()) claim = central.claim(Growth::kForbidden);
   if (claim.empty()) {
@@ -64,7 +64,7 @@ Object allocate_small_slow(SizeClass size_class) {
                             kSizeClasses[size_class].object_bytes);
   }
   Object object;
-  CentralList& central = heap.central(size_class);
+  const CentralList central = heap.central(size_class);
   object.address = cache->allocate_from_reserve(size_class, central, &object.content);
   if (object.address != nullptr) return object;
   const Claim claim = refill(size_class);

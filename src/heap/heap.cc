@@ -7,7 +7,8 @@
 
 namespace spanmalloc {
 
-constinit Heap heap;
+constinit HeapTables heap_tables{};
+constinit Heap heap{heap_tables};
 constinit thread_local bool thread_cache_is_closed SPANMALLOC_INITIAL_EXEC_TLS = false;
 
 namespace {
@@ -30,7 +31,7 @@ bool Heap::open() {
   if (!page_source_.open() || !page_heap_.open(page_source_.window())) return false;
   const AddressWindow window = page_heap_.window();
   if (!page_map_.open(window.base + window.size.bytes().value)) return false;
-  sentinels_.open(key_);
+  sentinels().open(key_);
   scavenger_.set_key(key_);
   platform::note_new_process();
   state_.store(State::kOpen, std::memory_order_release);
@@ -52,7 +53,7 @@ void Heap::apply_options() {
 ThreadCache* Heap::attach_thread() {
   if (current_thread_cache != &empty_thread_cache) return current_thread_cache;
   if (thread_cache_is_closed || !open()) return nullptr;
-  ThreadCache* cache = registry_.acquire(key_, class_map().view(), sentinels_);
+  ThreadCache* cache = registry_.acquire(key_, class_map().view(), sentinels());
   if (cache == nullptr) return nullptr;
   // From here on the calls below may use malloc.
   current_thread_cache = cache;
@@ -75,8 +76,8 @@ void Heap::on_thread_exit(void* cache_pointer) {
   current_thread_cache = &empty_thread_cache;
   ThreadCache* cache = static_cast<ThreadCache*>(cache_pointer);
   if (heap.registry_.has_enough_warm()) {
-    heap.centrals_.for_each([&](CentralList& central, SizeClass size_class) {
-      cache->flush(size_class, central, heap.sentinels_, ThreadCache::FlushTo::kDepot);
+    heap.centrals_.for_each([&](const CentralList& central, SizeClass size_class) {
+      cache->flush(size_class, central, heap.sentinels(), ThreadCache::FlushTo::kDepot);
     });
     heap.registry_.release(cache, ThreadCacheRegistry::Contents::kEmptied);
   } else {
@@ -89,20 +90,20 @@ bool Heap::reclaim_before_growth() {
   const size_t share = page_heap_.in_use_bytes() / kDepotShareOfHeap;
   const size_t bound = share > kDepotFloorBytes ? share : kDepotFloorBytes;
   if (centrals_.depot_bytes() <= bound) return false;
-  size_t drained = registry_.empty_warm(centrals_, sentinels_);
+  size_t drained = registry_.empty_warm(centrals_, sentinels());
   centrals_.for_each(
-      [&](CentralList& central, SizeClass) { drained += central.drain_depot(0, key_); });
+      [&](const CentralList& central, SizeClass) { drained += central.drain_depot(0, key_); });
   return drained > 0;
 }
 
 void Heap::reclaim_everything() {
   if (current_thread_cache != &empty_thread_cache) {
-    centrals_.for_each([&](CentralList& central, SizeClass size_class) {
-      current_thread_cache->flush(size_class, central, sentinels_, ThreadCache::FlushTo::kSpans);
+    centrals_.for_each([&](const CentralList& central, SizeClass size_class) {
+      current_thread_cache->flush(size_class, central, sentinels(), ThreadCache::FlushTo::kSpans);
     });
   }
-  registry_.empty_warm(centrals_, sentinels_);
-  centrals_.for_each([&](CentralList& central, SizeClass) { central.drain_depot(0, key_); });
+  registry_.empty_warm(centrals_, sentinels());
+  centrals_.for_each([&](const CentralList& central, SizeClass) { central.drain_depot(0, key_); });
 }
 
 size_t Heap::release_everything() {
@@ -115,7 +116,7 @@ void Heap::check_invariants() {
   if (!is_open()) return;
   page_heap_.check_invariants();
   registry_.check_invariants();
-  centrals_.for_each([](CentralList& central, SizeClass) { central.check_invariants(); });
+  centrals_.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });
   if (current_thread_cache != &empty_thread_cache) {
     current_thread_cache->check_invariants(class_map());
   }

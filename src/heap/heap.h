@@ -23,9 +23,16 @@
 
 namespace spanmalloc {
 
+// What the heap keeps of each size class. All zero at first and apart from the rest of the heap, so
+// that loading the library touches none of it.
+struct HeapTables {
+  CentralStates centrals;
+  SentinelTable sentinels;
+};
+
 class Heap {
  public:
-  constexpr Heap() = default;
+  constexpr explicit Heap(HeapTables& tables) : tables_(tables) {}
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
@@ -43,10 +50,10 @@ class Heap {
   PageMap& page_map() { return page_map_; }
   PageHeap& page_heap() { return page_heap_; }
   SpanAllocator& spans() { return spans_; }
-  CentralList& central(SizeClass size_class) { return centrals_[size_class]; }
+  CentralList central(SizeClass size_class) { return centrals_[size_class]; }
   CentralLists& centrals() { return centrals_; }
   ThreadCacheRegistry& registry() { return registry_; }
-  SentinelTable& sentinels() { return sentinels_; }
+  SentinelTable& sentinels() { return tables_.sentinels; }
   Scavenger& scavenger() { return scavenger_; }
   MetadataArena& arena() { return arena_; }
   Options& options() { return options_; }
@@ -74,17 +81,17 @@ class Heap {
   static void on_thread_exit(void* cache);
   void register_with_system();
 
+  HeapTables& tables_;
   MetadataArena arena_;
   OsPageSource page_source_;
   PageHeap page_heap_{page_source_, arena_};
   PageMap page_map_{arena_};
   SpanAllocator spans_{page_heap_, page_map_, arena_};
-  CentralLists centrals_{spans_, page_map_, arena_};
+  CentralLists centrals_{tables_.centrals, spans_, page_map_, arena_};
   ThreadCacheRegistry registry_{arena_};
-  SentinelTable sentinels_;
   Options options_;
   SystemScavengerClock clock_;
-  Scavenger scavenger_{page_heap_, centrals_, registry_, sentinels_, options_, clock_};
+  Scavenger scavenger_{page_heap_, centrals_, registry_, tables_.sentinels, options_, clock_};
   ListKey key_{};
   Mutex open_mutex_{LockRank::kOpen};
   std::atomic<State> state_{State::kClosed};

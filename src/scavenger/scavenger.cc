@@ -174,7 +174,8 @@ EpochResult Scavenger::run_epoch(size_t at_most) {
 
 size_t Scavenger::drain() {
   size_t drained = 0;
-  centrals_.for_each([&](CentralList& central, SizeClass) { drained += central.drain_idle(key_); });
+  centrals_.for_each(
+      [&](const CentralList& central, SizeClass) { drained += central.drain_idle(key_); });
   const size_t threads_started = registry_.acquired_count();
   if (threads_started == threads_started_before_) {
     drained += registry_.empty_warm(centrals_, sentinels_);

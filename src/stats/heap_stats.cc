@@ -13,7 +13,7 @@ void read_pages(Heap& from, HeapStats& stats) {
   stats.scavenged = static_cast<size_t>(pages.scavenged_pages) * kPageBytes;
 }
 
-void read_class(CentralList& central, SizeClass size_class, HeapStats& stats) {
+void read_class(const CentralList& central, SizeClass size_class, HeapStats& stats) {
   const SizeClassInfo& info = kSizeClasses[size_class];
   const CentralStats shared = central.stats();
   ClassStats& of_class = stats.classes[size_class];
@@ -44,8 +44,9 @@ HeapStats read_stats(Heap& from) {
   HeapStats stats;
   if (!from.is_open()) return stats;
   read_pages(from, stats);
-  from.centrals().for_each(
-      [&](CentralList& central, SizeClass size_class) { read_class(central, size_class, stats); });
+  from.centrals().for_each([&](const CentralList& central, SizeClass size_class) {
+    read_class(central, size_class, stats);
+  });
   read_thread_caches(from, stats);
   for (const ClassStats& of_class : stats.classes) stats.cached += of_class.cached;
   stats.live_large = from.spans().large_bytes();

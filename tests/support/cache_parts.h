@@ -25,7 +25,7 @@ struct CacheParts : CentralParts {
       object->remove_seal();
       return object;
     }
-    CentralList& central = centrals[size_class];
+    const CentralList central = centrals[size_class];
     MemoryContent content;
     void* reserve = cache.allocate_from_reserve(size_class, central, &content);
     if (reserve == nullptr) {

@@ -18,7 +18,8 @@ inline constexpr ListKey kTestKey = ListKey::from_random(0x1234'5678'9abc'def0);
 struct CentralParts : SpanParts {
   explicit CentralParts(size_t bytes = size_t{64} << 20) : SpanParts(bytes) {}
 
-  CentralLists centrals{spans, page_map, arena};
+  CentralStates central_states{};
+  CentralLists centrals{central_states, spans, page_map, arena};
 };
 
 // The objects that are left in a claim, in the order of their addresses.
@@ -33,7 +34,7 @@ inline std::vector<FreeNode*> objects_of(const Claim& claim, SizeClass size_clas
 }
 
 // Claims objects until there are `count`; fewer when memory is refused.
-inline std::vector<FreeNode*> claim_objects(CentralList& central, SizeClass size_class,
+inline std::vector<FreeNode*> claim_objects(const CentralList& central, SizeClass size_class,
                                             size_t count) {
   std::vector<FreeNode*> objects;
   while (objects.size() < count) {
@@ -59,7 +60,7 @@ inline Magazine make_magazine(const std::vector<FreeNode*>& objects, FreeNode* s
   return {top, objects.size()};
 }
 
-inline void drain_objects(CentralList& central, const std::vector<FreeNode*>& objects) {
+inline void drain_objects(const CentralList& central, const std::vector<FreeNode*>& objects) {
   FreeNode sentinel{};
   central.drain(make_magazine(objects, &sentinel), kTestKey);
 }

@@ -140,7 +140,7 @@ TEST(ThreadCacheRegistry, ThreadsComeAndGoWithWorkInBetween) {
         ASSERT_NE(cache, nullptr);
         fill(parts, *cache, 300);
         if (parts.registry.has_enough_warm()) {
-          parts.centrals.for_each([&](CentralList& central, SizeClass size_class) {
+          parts.centrals.for_each([&](const CentralList& central, SizeClass size_class) {
             cache->flush(size_class, central, parts.sentinels, ThreadCache::FlushTo::kDepot);
           });
           parts.registry.release(cache, Contents::kEmptied);

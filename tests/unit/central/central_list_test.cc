@@ -30,7 +30,7 @@ TEST(CentralList, ClaimsAreDisjointObjectsOfOneClassUpToItsLimit) {
   CentralParts parts;
   for (size_t index = 1; index < kSizeClassCount; index += 5) {
     const auto size_class = static_cast<SizeClass>(index);
-    CentralList& central = parts.centrals[size_class];
+    const CentralList central = parts.centrals[size_class];
     std::set<FreeNode*> seen;
     for (int round = 0; round < 20; ++round) {
       const Claim claim = central.claim(Growth::kAllowed);
@@ -49,14 +49,14 @@ TEST(CentralList, ClaimsAreDisjointObjectsOfOneClassUpToItsLimit) {
 
 TEST(CentralList, WithoutGrowthAClaimNeedsASpanWithRoom) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   EXPECT_TRUE(central.claim(Growth::kForbidden).empty());
   EXPECT_FALSE(central.claim(Growth::kAllowed).empty());
 }
 
 TEST(CentralList, ASpanThatBecomesEmptyGoesBackToThePageHeap) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 3 * kObjectsPerSpan);
   EXPECT_EQ(central.stats().spans, 3u);
   drain_objects(central, objects);
@@ -72,7 +72,7 @@ TEST(CentralList, ASpanThatBecomesEmptyGoesBackToThePageHeap) {
 
 TEST(CentralList, TheFullestSpanIsClaimedFirst) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   std::vector<FreeNode*> objects = claim_objects(central, kClass, 2 * kObjectsPerSpan);
   std::vector<FreeNode*> first(objects.begin(), objects.begin() + kObjectsPerSpan);
   std::vector<FreeNode*> second(objects.begin() + kObjectsPerSpan, objects.end());
@@ -87,7 +87,7 @@ TEST(CentralList, TheFullestSpanIsClaimedFirst) {
 
 TEST(CentralList, AClaimGivenBackInPartLeavesTheRestInUse) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   Claim claim = central.claim(Growth::kAllowed);
   FreeNode* kept = objects_of(claim, kClass).front();
   claim.bits &= claim.bits - 1;
@@ -101,7 +101,7 @@ TEST(CentralList, AClaimGivenBackInPartLeavesTheRestInUse) {
 
 TEST(CentralList, AWholeClaimGivenBackFreesItsSpan) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   central.give_back(central.claim(Growth::kAllowed));
   EXPECT_EQ(central.stats().spans, 0u);
   EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
@@ -109,7 +109,7 @@ TEST(CentralList, AWholeClaimGivenBackFreesItsSpan) {
 
 TEST(CentralList, MagazinesAreKeptWholeAndTakenLastFirst) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   std::array<FreeNode, 2> sentinels{};
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 20);
   const Magazine a = make_magazine({objects.begin(), objects.begin() + 12}, &sentinels[0]);
@@ -130,7 +130,7 @@ TEST(CentralList, MagazinesAreKeptWholeAndTakenLastFirst) {
 
 TEST(CentralList, DrainingTheDepotKeepsAsManyMagazinesAsAsked) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   std::array<FreeNode, 5> sentinels{};
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 50);
   for (size_t index = 0; index < 5; ++index) {
@@ -146,7 +146,7 @@ TEST(CentralList, DrainingTheDepotKeepsAsManyMagazinesAsAsked) {
 
 TEST(CentralList, MagazinesThatNobodyNeededForAnEpochAreDrained) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   std::array<FreeNode, 4> sentinels{};
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 40);
   for (size_t index = 0; index < 4; ++index) {
@@ -168,7 +168,7 @@ TEST(CentralList, AgreesWithAModelUnderRandomUse) {
     const SizeClass size_class = size_class_of(bytes);
     const size_t object_bytes = kSizeClasses[size_class].object_bytes;
     CentralParts parts;
-    CentralList& central = parts.centrals[size_class];
+    const CentralList central = parts.centrals[size_class];
     std::mt19937_64 random(bytes);
     std::vector<FreeNode*> owned;
     std::deque<FreeNode> sentinels;
@@ -245,7 +245,7 @@ TEST(CentralList, AgreesWithAModelUnderRandomUse) {
 
 TEST(CentralList, ExhaustedMemoryGivesEmptyClaimsAndLaterWorksAgain) {
   CentralParts parts(kChunkBytes);
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, SIZE_MAX);
   EXPECT_EQ(objects.size(), kChunkBytes / kSizeClasses[kClass].span_pages / kPageBytes *
                                 kObjectsPerSpan);
@@ -257,7 +257,7 @@ TEST(CentralList, ExhaustedMemoryGivesEmptyClaimsAndLaterWorksAgain) {
 
 TEST(CentralList, ThreadsExchangeObjectsThroughOneList) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   std::vector<std::thread> threads;
   std::array<std::deque<FreeNode>, 4> sentinels;
   for (unsigned index = 0; index < 4; ++index) {
@@ -304,9 +304,9 @@ TEST(CentralList, ThreadsExchangeObjectsThroughOneList) {
 TEST(CentralLists, EachClassHasItsOwnList) {
   CentralParts parts;
   size_t visited = 0;
-  parts.centrals.for_each([&](CentralList& central, SizeClass size_class) {
+  parts.centrals.for_each([&](const CentralList& central, SizeClass size_class) {
     ++visited;
-    EXPECT_EQ(&central, &parts.centrals[size_class]);
+    EXPECT_EQ(&central.mutex(), &parts.centrals[size_class].mutex());
     EXPECT_EQ(visited, size_class);
   });
   EXPECT_EQ(visited, kSizeClassCount - 1);
@@ -318,7 +318,7 @@ TEST(CentralLists, DepotBytesAreSummed) {
   size_t index = 0;
   for (const size_t bytes : {size_t{16}, size_t{4096}}) {
     const SizeClass size_class = size_class_of(bytes);
-    CentralList& central = parts.centrals[size_class];
+    const CentralList central = parts.centrals[size_class];
     central.put_magazine(
         make_magazine(claim_objects(central, size_class, 8), &sentinels[index++]), kTestKey);
   }
@@ -327,7 +327,7 @@ TEST(CentralLists, DepotBytesAreSummed) {
 
 TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 3);
   drain_objects(central, {objects[1]});
   EXPECT_DEATH(drain_objects(central, {objects[1]}),
@@ -336,7 +336,7 @@ TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
 
 TEST(CentralListDeathTest, AnInteriorPointerIsReported) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 3);
   auto* inside = reinterpret_cast<FreeNode*>(address_of(objects[1]) + 32);
   EXPECT_DEATH(drain_objects(central, {inside}),
@@ -348,7 +348,7 @@ TEST(CentralListDeathTest, AnInteriorPointerIsReported) {
 TEST(CentralListDeathTest, ALinkThatWasOverwrittenIsReportedByItsBlock) {
   for (const uintptr_t garbage : {uintptr_t{0}, uintptr_t{0x4141414141414141}, UINTPTR_MAX}) {
     CentralParts parts;
-    CentralList& central = parts.centrals[kClass];
+    const CentralList central = parts.centrals[kClass];
     const std::vector<FreeNode*> objects = claim_objects(central, kClass, 3);
     FreeNode sentinel{};
     const Magazine magazine = make_magazine(objects, &sentinel);
@@ -362,7 +362,7 @@ TEST(CentralListDeathTest, ALinkThatWasOverwrittenIsReportedByItsBlock) {
 
 TEST(CentralListDeathTest, ALinkToABlockOfAnotherClassIsReported) {
   CentralParts parts;
-  CentralList& central = parts.centrals[kClass];
+  const CentralList central = parts.centrals[kClass];
   const SizeClass other = size_class_of(64);
   FreeNode* foreign = claim_objects(parts.centrals[other], other, 1).front();
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 2);

@@ -15,7 +15,9 @@ Magazine magazine(size_t number, size_t count = 8) {
 
 struct TestDepot {
   MetadataArena arena;
-  Depot depot{arena};
+  Depot depot;
+
+  bool put(Magazine magazine) { return depot.put(magazine, arena); }
 };
 
 TEST(Depot, AnEmptyDepotGivesAnEmptyMagazine) {
@@ -28,7 +30,7 @@ TEST(Depot, AnEmptyDepotGivesAnEmptyMagazine) {
 TEST(Depot, MagazinesComeBackLastInFirstOut) {
   TestDepot test;
   for (size_t number = 1; number <= 100; ++number) {
-    ASSERT_TRUE(test.depot.put(magazine(number, number)));
+    ASSERT_TRUE(test.put(magazine(number, number)));
     test.depot.check_invariants();
   }
   for (size_t number = 100; number >= 1; --number) {
@@ -42,8 +44,8 @@ TEST(Depot, MagazinesComeBackLastInFirstOut) {
 
 TEST(Depot, CountsMagazinesAndObjects) {
   TestDepot test;
-  ASSERT_TRUE(test.depot.put(magazine(1, 10)));
-  ASSERT_TRUE(test.depot.put(magazine(2, 5)));
+  ASSERT_TRUE(test.put(magazine(1, 10)));
+  ASSERT_TRUE(test.put(magazine(2, 5)));
   EXPECT_EQ(test.depot.magazine_count(), 2u);
   EXPECT_EQ(test.depot.object_count(), 15u);
   (void)test.depot.take();
@@ -52,11 +54,11 @@ TEST(Depot, CountsMagazinesAndObjects) {
 
 TEST(Depot, IdleMagazinesAreTheFewestThatLayHereInTheEpoch) {
   TestDepot test;
-  for (size_t number = 1; number <= 5; ++number) ASSERT_TRUE(test.depot.put(magazine(number)));
+  for (size_t number = 1; number <= 5; ++number) ASSERT_TRUE(test.put(magazine(number)));
   test.depot.start_epoch();
   EXPECT_EQ(test.depot.idle_magazines(), 5u);
   for (int round = 0; round < 3; ++round) (void)test.depot.take();
-  for (size_t number = 6; number <= 9; ++number) ASSERT_TRUE(test.depot.put(magazine(number)));
+  for (size_t number = 6; number <= 9; ++number) ASSERT_TRUE(test.put(magazine(number)));
   EXPECT_EQ(test.depot.idle_magazines(), 2u);
   test.depot.start_epoch();
   EXPECT_EQ(test.depot.idle_magazines(), 6u);
@@ -64,13 +66,13 @@ TEST(Depot, IdleMagazinesAreTheFewestThatLayHereInTheEpoch) {
 
 TEST(Depot, WhatCameInTheFirstEpochIsNotIdle) {
   TestDepot test;
-  ASSERT_TRUE(test.depot.put(magazine(1)));
+  ASSERT_TRUE(test.put(magazine(1)));
   EXPECT_EQ(test.depot.idle_magazines(), 0u);
 }
 
 TEST(Depot, VisitsTheLastMagazineFirstUntilToldToStop) {
   TestDepot test;
-  for (size_t number = 1; number <= 70; ++number) ASSERT_TRUE(test.depot.put(magazine(number)));
+  for (size_t number = 1; number <= 70; ++number) ASSERT_TRUE(test.put(magazine(number)));
   size_t expected = 70;
   test.depot.for_each([&](const Magazine& seen) {
     EXPECT_EQ(seen.top, magazine(expected).top);
@@ -82,7 +84,7 @@ TEST(Depot, VisitsTheLastMagazineFirstUntilToldToStop) {
 TEST(Depot, ReusesItsBlocks) {
   TestDepot test;
   for (int round = 0; round < 100; ++round) {
-    for (size_t number = 1; number <= 40; ++number) ASSERT_TRUE(test.depot.put(magazine(number)));
+    for (size_t number = 1; number <= 40; ++number) ASSERT_TRUE(test.put(magazine(number)));
     while (test.depot.take().top != nullptr) {
     }
   }
@@ -108,7 +110,7 @@ TEST(Depot, AgreesWithAVectorUnderRandomUse) {
       default:
         if (model.size() < 200) {
           model.push_back(magazine(round, random() % 512));
-          ASSERT_TRUE(test.depot.put(model.back()));
+          ASSERT_TRUE(test.put(model.back()));
         }
     }
     ASSERT_EQ(test.depot.magazine_count(), model.size());

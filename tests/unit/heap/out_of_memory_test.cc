@@ -48,7 +48,7 @@ class Program {
 
   void free_all() {
     while (!objects_.empty()) free_last();
-    parts_.centrals.for_each([&](CentralList& central, SizeClass size_class) {
+    parts_.centrals.for_each([&](const CentralList& central, SizeClass size_class) {
       cache_.flush(size_class, central, parts_.sentinels, ThreadCache::FlushTo::kSpans);
       central.drain_depot(0, testing::kTestKey);
     });
@@ -95,7 +95,7 @@ class Program {
   void check() {
     parts_.page_heap.check_invariants();
     cache_.check_invariants(parts_.page_map.class_map());
-    parts_.centrals.for_each([](CentralList& central, SizeClass) { central.check_invariants(); });
+    parts_.centrals.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });
   }
 
   CacheParts parts_;
