@@ -92,9 +92,9 @@ def mark(shape, x, y, size, kind):
 
 
 def short(value):
-    """A number for an axis: 0.5, 20, 10k, 1M."""
+    """A number for an axis: 0.5, 20, 1024, 10k, 1M."""
     for unit, factor in (('M', 1e6), ('k', 1e3)):
-        if value >= factor:
+        if value >= factor and value % factor == 0:
             return f'{value / factor:g}{unit}'
     return f'{value:g}'
 
