@@ -19,7 +19,8 @@ unsigned usable_processors();
 
 void sleep_ns(uint64_t nanoseconds);
 
-// 64 bits that differ from process to process and are hard to guess; no system call.
+// 64 bits that differ from process to process and from call to call and are hard to guess; no
+// system call.
 uint64_t process_random();
 
 // The value of an environment variable; nullptr when it is not set or when the process runs with

@@ -4,6 +4,7 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -59,12 +60,15 @@ void sleep_ns(uint64_t nanoseconds) {
 }
 
 uint64_t process_random() {
+  static constinit std::atomic<uint64_t> calls{0};
   uint64_t seed[2] = {0, 0};
   const unsigned long kernel_random = getauxval(AT_RANDOM);
   if (kernel_random != 0) {
     memcpy(seed, reinterpret_cast<const void*>(kernel_random), sizeof(seed));
+  } else {
+    seed[0] = read_clock(CLOCK_MONOTONIC);
   }
-  return mix(seed[0] ^ mix(seed[1]) ^ mix(read_clock(CLOCK_MONOTONIC)));
+  return mix(seed[0] ^ mix(seed[1] ^ mix(calls.fetch_add(1, std::memory_order_relaxed))));
 }
 
 const char* environment(const char* name) {

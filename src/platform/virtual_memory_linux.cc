@@ -1,9 +1,11 @@
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+#include <atomic>
 #include <cerrno>
 
 #include "platform/errno_guard.h"
@@ -36,7 +38,7 @@ size_t page_bytes() {
   static constinit size_t cached = 0;
   size_t bytes = __atomic_load_n(&cached, __ATOMIC_RELAXED);
   if (bytes == 0) {
-    bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    bytes = static_cast<size_t>(getauxval(AT_PAGESZ));
     __atomic_store_n(&cached, bytes, __ATOMIC_RELAXED);
   }
   return bytes;
@@ -85,8 +87,13 @@ void advise_huge_pages(uintptr_t address, size_t bytes, HugePages wish) {
 }
 
 void name_range(uintptr_t address, size_t bytes, const char* name) {
+  // A kernel that was built without names refuses them all.
+  static constinit std::atomic<bool> refused{false};
+  if (refused.load(std::memory_order_relaxed)) return;
   ErrnoGuard errno_guard;
-  prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, address, bytes, reinterpret_cast<uintptr_t>(name));
+  const int result =
+      prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, address, bytes, reinterpret_cast<uintptr_t>(name));
+  if (result != 0 && errno == EINVAL) refused.store(true, std::memory_order_relaxed);
 }
 
 size_t address_space_limit() {
