@@ -12,6 +12,9 @@ namespace {
 
 // Mapped at a time; a refusal falls back to what the request itself needs.
 constexpr size_t kBlockBytes = 1 << 20;
+// Where the first thing is an array of which little is touched: room for the arrays of a usual
+// address window and for the first records, in one mapping that is smaller than a huge page.
+constexpr size_t kFirstBlockBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
 }  // namespace
 
@@ -24,6 +27,12 @@ MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
   return new (reinterpret_cast<void*>(mapped)) SpareBlock{nullptr, block};
 }
 
+void MetadataArena::begin_block(SpareBlock* block) {
+  next_ = reinterpret_cast<uintptr_t>(block);
+  end_ = next_ + block->bytes;
+  *block = {};
+}
+
 // Makes a block with `needed` bytes the one that is allocated from.
 bool MetadataArena::open_block(size_t needed) {
   SpareBlock* block = spare_;
@@ -34,9 +43,7 @@ bool MetadataArena::open_block(size_t needed) {
     if (block == nullptr) block = map_block(needed);
     if (block == nullptr) return false;
   }
-  next_ = reinterpret_cast<uintptr_t>(block);
-  end_ = next_ + block->bytes;
-  *block = {};
+  begin_block(block);
   return true;
 }
 
@@ -51,6 +58,26 @@ void* MetadataArena::allocate(size_t bytes, size_t alignment) {
   }
   next_ = start + bytes;
   used_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  return reinterpret_cast<void*>(start);
+}
+
+void* MetadataArena::allocate_sparse(size_t bytes) {
+  MutexLock lock(mutex_);
+  if (next_ == 0) {
+    SpareBlock* first = map_block(kFirstBlockBytes);
+    if (first != nullptr) begin_block(first);
+  }
+  uintptr_t start = align_up(next_, platform::kCacheLineBytes);
+  if (next_ != 0 && start + bytes <= end_) {
+    next_ = start + bytes;
+  } else {
+    // The block that is allocated from has room for records yet.
+    SpareBlock* block = map_block(bytes);
+    if (block == nullptr) return nullptr;
+    start = reinterpret_cast<uintptr_t>(block);
+    *block = {};
+  }
+  mapped_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
   return reinterpret_cast<void*>(start);
 }
 

@@ -20,12 +20,16 @@ class MetadataArena {
   // REQUIRES: alignment is a power of two, at most 4096.
   void* allocate(size_t bytes, size_t alignment) SPANMALLOC_EXCLUDES(mutex_);
 
+  // `bytes` bytes of zeros, aligned to a cache line, of which few will ever be touched: they count
+  // neither as used nor as mapped. nullptr when the system refuses memory.
+  void* allocate_sparse(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
+
   // Maps ahead until at least `bytes` bytes in all are mapped. What the heap may come to need for
   // its memory is mapped before that memory, so that a process at the limit of its address space
   // can still use every free page in any way. False when the system refuses.
   [[nodiscard]] bool ensure_mapped(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
 
-  // Bytes mapped from the system so far, whole blocks counted.
+  // Bytes mapped from the system for records so far, whole blocks counted.
   size_t mapped_bytes() const { return mapped_bytes_.load(std::memory_order_relaxed); }
   // Bytes handed out so far.
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
@@ -40,6 +44,7 @@ class MetadataArena {
   };
 
   SpareBlock* map_block(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
+  void begin_block(SpareBlock* block) SPANMALLOC_REQUIRES(mutex_);
   bool open_block(size_t needed) SPANMALLOC_REQUIRES(mutex_);
 
   Mutex mutex_{LockRank::kMetadata};

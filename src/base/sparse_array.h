@@ -5,32 +5,38 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/metadata_arena.h"
+
 namespace spanmalloc {
 
 // The untyped part of SparseArray: a range of bytes that reads as zero everywhere and becomes
-// writable in pieces. Costs neither memory nor commit charge where nothing was written.
+// writable in pieces. Costs no memory where nothing was written; above a size, no commit charge
+// either. Smaller arrays are writable at once, which saves system calls.
 class SparseBytes {
  public:
   constexpr SparseBytes() = default;
 
-  // Reserves address space for `bytes` bytes. False when refused. REQUIRES: not reserved before.
-  [[nodiscard]] bool reserve(size_t bytes);
+  // Reserves address space for `bytes` bytes, in the arena if they are few. False when refused.
+  // REQUIRES: not reserved before.
+  [[nodiscard]] bool reserve(size_t bytes, MetadataArena& arena);
 
-  // Makes the bytes [begin, end) writable. False when the system refuses memory; what was writable
-  // stays so. The owner's lock protects it.
+  // Makes the bytes [begin, end) writable, which are about to be written. False when the system
+  // refuses memory; what was writable stays so. The owner's lock protects it.
   [[nodiscard]] bool make_writable(size_t begin, size_t end);
 
   uintptr_t base() const { return base_; }
   size_t bytes() const { return bytes_; }
 
  private:
+  // Arrays up to this size cost a start more in calls of the kernel than in commit charge.
+  static constexpr size_t kMaxBytesInArena = size_t{1} << 20;
   // Pieces are tracked by one bit each, so a large array has larger pieces.
-  static constexpr size_t kMaxPieces = 4096;
+  static constexpr size_t kMaxPieces = 512;
   static constexpr size_t kMinPieceBytes = size_t{64} << 10;
 
   uintptr_t base_ = 0;
   size_t bytes_ = 0;
-  size_t piece_bytes_ = 0;
+  size_t piece_bytes_ = 0;  // 0: everything is writable
   uint64_t writable_pieces_[kMaxPieces / 64] = {};
 };
 
@@ -41,12 +47,13 @@ class SparseArray {
  public:
   constexpr SparseArray() = default;
 
-  [[nodiscard]] bool reserve(size_t size) {
+  [[nodiscard]] bool reserve(size_t size, MetadataArena& arena) {
     size_ = size;
-    return bytes_.reserve(size * sizeof(T));
+    return bytes_.reserve(size * sizeof(T), arena);
   }
 
-  // Makes the elements [begin, end) writable. False when the system refuses memory.
+  // Makes the elements [begin, end) writable, which are about to be written. False when the system
+  // refuses memory.
   [[nodiscard]] bool make_writable(size_t begin, size_t end) {
     return bytes_.make_writable(begin * sizeof(T), end * sizeof(T));
   }

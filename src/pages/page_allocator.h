@@ -35,7 +35,7 @@ namespace spanmalloc {
 // Protected by the page heap's lock as a whole.
 class PageAllocator {
  public:
-  constexpr explicit PageAllocator(MetadataArena& arena) : mapped_(arena) {}
+  constexpr explicit PageAllocator(MetadataArena& arena) : arena_(arena), mapped_(arena) {}
   PageAllocator(const PageAllocator&) = delete;
   PageAllocator& operator=(const PageAllocator&) = delete;
 
@@ -137,6 +137,7 @@ class PageAllocator {
   void update_summary(size_t chunk);
   void update_parents(size_t first, size_t last);
 
+  MetadataArena& arena_;
   // All levels in one array, the root first: summaries of level L start at level_begin_[L].
   SparseArray<PageSummary> summaries_;
   size_t level_begin_[kLevels] = {};

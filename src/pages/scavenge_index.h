@@ -109,7 +109,9 @@ class ScavengeIndex {
 
   constexpr ScavengeIndex() = default;
 
-  [[nodiscard]] bool reserve(size_t chunks) { return words_.reserve(chunks); }
+  [[nodiscard]] bool reserve(size_t chunks, MetadataArena& arena) {
+    return words_.reserve(chunks, arena);
+  }
   bool is_reserved() const { return words_.is_reserved(); }
   // Prepares the chunks [begin, end). False when memory is refused; may be repeated.
   [[nodiscard]] bool make_writable(size_t begin, size_t end) {

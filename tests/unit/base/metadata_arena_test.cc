@@ -98,6 +98,37 @@ TEST(MetadataArena, WhatIsMappedAheadIsUsedBeforeMoreIsMapped) {
   EXPECT_EQ(arena.mapped_bytes(), mapped);
 }
 
+TEST(MetadataArena, SparseMemoryIsZeroAlignedAndLeavesTheRestOfTheBlock) {
+  MetadataArena arena;
+  auto* first = static_cast<unsigned char*>(arena.allocate_sparse(100));
+  ASSERT_NE(first, nullptr);
+  auto* record = static_cast<unsigned char*>(arena.allocate(64, 8));
+  ASSERT_NE(record, nullptr);
+  const size_t mapped = arena.mapped_bytes();
+  // More than a block: a mapping of its own.
+  auto* large = static_cast<unsigned char*>(arena.allocate_sparse(4 * kBlockBytes));
+  ASSERT_NE(large, nullptr);
+  EXPECT_LT(arena.mapped_bytes() - mapped, size_t{64} << 10);
+  EXPECT_EQ(arena.used_bytes(), 64u);
+  for (unsigned char* sparse : {first, large}) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(sparse) % 64, 0u);
+    EXPECT_EQ(sparse[0], 0);
+    EXPECT_EQ(sparse[99], 0);
+    memset(sparse, 0xff, 100);
+  }
+  EXPECT_EQ(large[4 * kBlockBytes - 1], 0);
+  auto* next = static_cast<unsigned char*>(arena.allocate(64, 8));
+  EXPECT_EQ(next, record + 64) << "from the same block";
+  EXPECT_EQ(next[0], 0);
+}
+
+TEST(MetadataArena, RefusedSparseMemoryIsReportedAndTheArenaStaysUsable) {
+  MetadataArena arena;
+  EXPECT_EQ(arena.allocate_sparse(size_t{1} << 60), nullptr);
+  EXPECT_NE(arena.allocate_sparse(kBlockBytes), nullptr);
+  EXPECT_NE(arena.allocate(64, 8), nullptr);
+}
+
 TEST(MetadataArena, ThreadsGetDisjointRecords) {
   MetadataArena arena;
   constexpr size_t kThreads = 4;

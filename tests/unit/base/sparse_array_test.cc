@@ -8,7 +8,10 @@
 namespace spanmalloc {
 namespace {
 
+// Elements of the smallest piece of an array that becomes writable piece by piece, and of the
+// smallest such array.
 constexpr size_t kPiece = (size_t{64} << 10) / sizeof(uint64_t);
+constexpr size_t kLarge = (size_t{1} << 20) / sizeof(uint64_t) + 1;
 
 TEST(SparseArray, IsEmptyBeforeReserve) {
   constexpr SparseArray<uint64_t> array;
@@ -17,8 +20,9 @@ TEST(SparseArray, IsEmptyBeforeReserve) {
 }
 
 TEST(SparseArray, ReadsZeroWhereNothingWasMadeWritable) {
+  MetadataArena arena;
   SparseArray<uint64_t> array;
-  ASSERT_TRUE(array.reserve(size_t{1} << 30));
+  ASSERT_TRUE(array.reserve(size_t{1} << 30, arena));
   EXPECT_TRUE(array.is_reserved());
   for (size_t index = 0; index < array.size(); index += array.size() / 128) {
     EXPECT_EQ(array[index], 0u);
@@ -27,8 +31,9 @@ TEST(SparseArray, ReadsZeroWhereNothingWasMadeWritable) {
 }
 
 TEST(SparseArray, WritablePartsKeepValuesAndNeighboursStayZero) {
+  MetadataArena arena;
   SparseArray<uint64_t> array;
-  ASSERT_TRUE(array.reserve(16 * kPiece));
+  ASSERT_TRUE(array.reserve(32 * kPiece, arena));
   ASSERT_TRUE(array.make_writable(5 * kPiece - 1, 5 * kPiece + 1));
   array[5 * kPiece - 1] = 1;
   array[5 * kPiece] = 2;
@@ -40,16 +45,18 @@ TEST(SparseArray, WritablePartsKeepValuesAndNeighboursStayZero) {
 }
 
 TEST(SparseArray, AnEmptyRangeIsAlwaysWritable) {
+  MetadataArena arena;
   SparseArray<uint64_t> array;
-  ASSERT_TRUE(array.reserve(kPiece));
+  ASSERT_TRUE(array.reserve(kPiece, arena));
   EXPECT_TRUE(array.make_writable(0, 0));
   EXPECT_TRUE(array.make_writable(kPiece, kPiece));
 }
 
 TEST(SparseArray, EverySizeCanBeWrittenToItsEnd) {
-  for (const size_t size : {size_t{1}, kPiece - 1, kPiece, kPiece + 1, 3 * kPiece + 5}) {
+  for (const size_t size : {size_t{1}, kPiece + 1, kLarge - 1, kLarge, kLarge + 5}) {
+    MetadataArena arena;
     SparseArray<uint64_t> array;
-    ASSERT_TRUE(array.reserve(size));
+    ASSERT_TRUE(array.reserve(size, arena));
     ASSERT_TRUE(array.make_writable(0, size));
     for (size_t index = 0; index < size; ++index) array[index] = index;
     EXPECT_EQ(array[size - 1], size - 1);
@@ -57,8 +64,9 @@ TEST(SparseArray, EverySizeCanBeWrittenToItsEnd) {
 }
 
 TEST(SparseArray, AgreesWithAVectorUnderRandomWritesInAHugeArray) {
+  MetadataArena arena;
   SparseArray<uint64_t> array;
-  ASSERT_TRUE(array.reserve(size_t{1} << 31));  // 16 GiB: pieces of 4 MiB
+  ASSERT_TRUE(array.reserve(size_t{1} << 31, arena));  // 16 GiB: pieces of 64 MiB
   std::mt19937_64 random(1);
   std::vector<std::pair<size_t, uint64_t>> written;
   for (int round = 0; round < 200; ++round) {
@@ -70,15 +78,43 @@ TEST(SparseArray, AgreesWithAVectorUnderRandomWritesInAHugeArray) {
   for (const auto& [index, value] : written) EXPECT_EQ(array[index], value);
 }
 
+TEST(SparseArray, SmallArraysLieInTheArenaAndCountAsNothing) {
+  MetadataArena arena;
+  SparseArray<uint64_t> one;
+  SparseArray<uint64_t> other;
+  ASSERT_TRUE(one.reserve(kPiece, arena));
+  const size_t mapped = arena.mapped_bytes();
+  ASSERT_TRUE(other.reserve(kPiece, arena));
+  EXPECT_EQ(mapped - arena.mapped_bytes(), kPiece * sizeof(uint64_t)) << "of the same mapping";
+  EXPECT_EQ(arena.used_bytes(), 0u);
+  ASSERT_TRUE(one.make_writable(0, kPiece));
+  one[kPiece - 1] = 1;
+  EXPECT_EQ(other[0], 0u);
+}
+
+TEST(SparseArray, MakingWritableKeepsWhatIsThere) {
+  MetadataArena arena;
+  for (const size_t size : {kPiece, 32 * kPiece}) {
+    SparseArray<uint64_t> array;
+    ASSERT_TRUE(array.reserve(size, arena));
+    ASSERT_TRUE(array.make_writable(0, size));
+    for (size_t index = 0; index < size; ++index) array[index] = index;
+    ASSERT_TRUE(array.make_writable(3, size - 3));
+    for (size_t index = 0; index < size; ++index) ASSERT_EQ(array[index], index);
+  }
+}
+
 TEST(SparseArray, RefusedAddressSpaceIsReported) {
+  MetadataArena arena;
   SparseArray<uint64_t> array;
-  EXPECT_FALSE(array.reserve(size_t{1} << 58));
+  EXPECT_FALSE(array.reserve(size_t{1} << 58, arena));
   EXPECT_FALSE(array.is_reserved());
 }
 
 TEST(SparseBytesDeathTest, MetadataBeyondTheEndIsAFault) {
+  MetadataArena arena;
   SparseBytes bytes;
-  ASSERT_TRUE(bytes.reserve(1));
+  ASSERT_TRUE(bytes.reserve(1, arena));
   EXPECT_DEATH((void)bytes.make_writable(0, bytes.bytes() + 1), "metadata beyond the end");
   EXPECT_DEATH((void)bytes.make_writable(2, 1), "metadata beyond the end");
 }

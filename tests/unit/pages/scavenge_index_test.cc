@@ -53,7 +53,7 @@ TEST(ChunkActivity, PeaksRollOverWithTheEpochs) {
 class ScavengeIndexTest : public ::testing::TestWithParam<ScavengeMode> {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(index_.reserve(kBase + kChunks));
+    ASSERT_TRUE(index_.reserve(kBase + kChunks, arena_));
     ASSERT_TRUE(index_.make_writable(kBase, kBase + kChunks));
     index_.add_chunks(kBase, kBase + kChunks);
     for (size_t c = 0; c < kChunks; ++c) index_.allocated({kBase + c}, P);
@@ -105,6 +105,7 @@ class ScavengeIndexTest : public ::testing::TestWithParam<ScavengeMode> {
   }
   void expect_nothing() { EXPECT_FALSE(index_.find(GetParam(), kAny).ok); }
 
+  MetadataArena arena_;
   ScavengeIndex index_;
 };
 
