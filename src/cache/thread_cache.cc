@@ -70,7 +70,8 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
   return object;
 }
 
-void ThreadCache::make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels) {
+void ThreadCache::make_room(SizeClass size_class, const CentralList& central,
+                            SentinelTable& sentinels) {
   const List full = head_list(size_class);
   const List spare = spares_[size_class];
   spares_[size_class] = full;
@@ -143,7 +144,8 @@ void ThreadCache::check_invariants(const ClassMap& class_map) const {
         SPANMALLOC_CHECK(node->has_mark_of(key_.mark), "a node without seal");
         node = node->next(key_);
       }
-      SPANMALLOC_CHECK(FreeNode::is_end(node->next(key_)), "a list that does not end in a sentinel");
+      SPANMALLOC_CHECK(FreeNode::is_end(node->next(key_)),
+                       "a list that does not end in a sentinel");
     }
   }
 }

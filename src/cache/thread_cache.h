@@ -79,7 +79,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   // An object after the head list was found empty: from the claim, the spare list or the depot.
   // nullptr when the central list must make a new claim; *content tells what is in the memory.
   // REQUIRES: the head list is empty; it is replaced.
-  void* allocate_from_reserve(SizeClass size_class, const CentralList& central, MemoryContent* content);
+  void* allocate_from_reserve(SizeClass size_class, const CentralList& central,
+                              MemoryContent* content);
 
   bool has_claim(SizeClass size_class) const { return !claims_[size_class].empty(); }
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
@@ -90,7 +91,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
 
   // Gives all objects of a class back: whole lists to the depot, or into their spans.
   enum class FlushTo { kDepot, kSpans };
-  void flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels, FlushTo to);
+  void flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
+             FlushTo to);
 
   // Whether the object lies in one of the class's lists or in its claim. Other threads may ask.
   bool holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const;

@@ -19,7 +19,8 @@ class ThreadCacheRegistry {
 
   // A cache for the calling thread, with objects if one waits that has some; nullptr when metadata
   // is refused.
-  ThreadCache* acquire(ListKey key, ClassMapView class_map, SentinelTable& sentinels) SPANMALLOC_EXCLUDES(mutex_);
+  ThreadCache* acquire(ListKey key, ClassMapView class_map, SentinelTable& sentinels)
+      SPANMALLOC_EXCLUDES(mutex_);
 
   // Takes back the cache of a thread that ends, emptied by the caller or not.
   enum class Contents { kKept, kEmptied };

@@ -51,7 +51,8 @@ Claim CentralList::claim(Growth growth) const {
 Span* CentralList::checked_span_of(const FreeNode* node, const FreeNode* from) const {
   const uintptr_t address = reinterpret_cast<uintptr_t>(node);
   Span* span = nullptr;
-  if (environment_.page_map.class_map()[address] == size_class_) span = environment_.page_map.find(address);
+  if (environment_.page_map.class_map()[address] == size_class_)
+    span = environment_.page_map.find(address);
   if (span == nullptr || span->state() != SpanState::kSmall) {
     report_write_after_free(reinterpret_cast<uintptr_t>(from), object_bytes());
   }
@@ -174,7 +175,8 @@ bool CentralList::is_free(uintptr_t address, ListKey key) const {
     size_t left = magazine.count;
     for (const FreeNode* node = magazine.top; left > 0 && !found; node = node->next(key), --left) {
       found = reinterpret_cast<uintptr_t>(node) == address;
-      if (environment_.page_map.class_map()[reinterpret_cast<uintptr_t>(node)] != size_class_) break;
+      if (environment_.page_map.class_map()[reinterpret_cast<uintptr_t>(node)] != size_class_)
+        break;
     }
     return !found;
   });

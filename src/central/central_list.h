@@ -51,7 +51,8 @@ struct CentralEnvironment {
 // One lock, which is never held while spans are made or ended.
 class CentralList {
  public:
-  constexpr CentralList(SizeClass size_class, const CentralEnvironment& environment, CentralState& state)
+  constexpr CentralList(SizeClass size_class, const CentralEnvironment& environment,
+                        CentralState& state)
       : environment_(environment), state_(state), size_class_(size_class) {}
 
   // A full magazine of the depot; top is nullptr when there is none.
