@@ -37,8 +37,8 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
      "length of one tick of the scavenger's clock, in milliseconds"},
     {Option::kScavengerCpuPercent, "scavenger_cpu_percent", 1, 1, 100,
      "most processor time that the scavenger uses, in percent of one processor"},
-    {Option::kHugePages, "huge_pages", 1, 0, 1,
-     "1: ask the kernel for huge pages where the heap is dense; 0: never ask"},
+    {Option::kHugePages, "huge_pages", 0, 0, 1,
+     "1: ask the kernel to back new memory by huge pages; 0: leave it to the kernel"},
     {Option::kTrace, "trace", 0, 0, 1, "1: one line on standard error for each scavenger cycle"},
     {Option::kStatsAtExit, "stats", 0, 0, 1, "1: print statistics when the program ends"},
 }};

@@ -17,7 +17,8 @@ Magazine CentralList::take_magazine() const {
 void CentralList::put_magazine(Magazine magazine, ListKey key) const {
   {
     MutexLock lock(state_.mutex);
-    const bool kept = state_.depot.put(magazine, environment_.arena);
+    const bool kept = state_.depot.object_count() * object_bytes() < kMaxDepotBytes &&
+                      state_.depot.put(magazine, environment_.arena);
     note_depot();
     if (kept) return;
   }
@@ -36,9 +37,13 @@ Claim CentralList::claim(Growth growth) const {
   }
   Span* span = environment_.spans.new_small(size_class_, growth);
   if (span == nullptr) return {};
-  state_.span_count.fetch_add(1, std::memory_order_relaxed);
+  const size_t spans_before = state_.span_count.fetch_add(1, std::memory_order_relaxed);
   // Nobody else knows the span yet.
   const Claim claim = span->claim(limit);
+  if (claim.content == MemoryContent::kZero && spans_before >= kSpansBeforePopulating &&
+      object_bytes() <= kPageBytes / 2) {
+    environment_.spans.populate(span);
+  }
   if (!span->is_full()) {
     MutexLock lock(state_.mutex);
     state_.with_room.insert(span);

@@ -180,6 +180,10 @@ platform::ReleaseResult OsPageSource::release(PageRange pages) {
   return platform::release(window_.address(pages.first), pages.count.bytes().value);
 }
 
+void OsPageSource::populate(PageRange pages) {
+  platform::populate(window_.address(pages.first), pages.count.bytes().value);
+}
+
 void OsPageSource::advise_huge_pages(PageRange pages, platform::HugePages wish) {
   platform::advise_huge_pages(window_.address(pages.first), pages.count.bytes().value, wish);
 }

@@ -70,6 +70,10 @@ class PageHeap {
   // heap may grow by the rest right there. Not ok() otherwise. For growing a block in place.
   PageAllocation allocate_at(PageRange wanted, Growth growth) SPANMALLOC_EXCLUDES(mutex_);
 
+  // Backs pages that were allocated as released by memory, for a caller who will write to all of
+  // them at once: one call of the kernel in the place of a fault for each page. Takes no lock.
+  void populate(PageRange pages) { source_.populate(pages); }
+
   // Gives pages back; they count as retained. Any part of what was allocated may be freed alone.
   // REQUIRES: all of them are in use.
   void free(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
@@ -88,7 +92,7 @@ class PageHeap {
   // kMaxReleases other threads are at it.
   Bytes scavenge(Bytes at_least, ScavengeMode mode) SPANMALLOC_EXCLUDES(mutex_);
 
-  // Whether memory that the heap grows by is asked for as huge pages; it is unless told otherwise.
+  // Whether memory that the heap grows by is asked for as huge pages; it is not unless told so.
   void set_huge_pages(platform::HugePages wish) {
     huge_pages_.store(wish, std::memory_order_relaxed);
   }
@@ -180,7 +184,7 @@ class PageHeap {
   PageRange not_added_ SPANMALLOC_GUARDED_BY(mutex_){};
 
   // Written under mutex_, read by anyone.
-  std::atomic<platform::HugePages> huge_pages_{platform::HugePages::kAsk};
+  std::atomic<platform::HugePages> huge_pages_{platform::HugePages::kRefuse};
   std::atomic<size_t> in_use_{0};
   // The most pages in use since take_peak_in_use_bytes() was called.
   size_t peak_in_use_ SPANMALLOC_GUARDED_BY(mutex_) = 0;

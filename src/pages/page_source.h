@@ -38,6 +38,9 @@ class PageSource {
   // Gives the memory of the pages back; they read as zero afterwards unless refused. Thread-safe.
   virtual platform::ReleaseResult release(PageRange pages) = 0;
 
+  // Backs pages by memory that were handed out as released. Only a wish. Thread-safe.
+  virtual void populate(PageRange pages) = 0;
+
   // Passes a wish on to the kernel. Thread-safe.
   virtual void advise_huge_pages(PageRange pages, platform::HugePages wish) = 0;
 

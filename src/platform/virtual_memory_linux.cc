@@ -17,6 +17,10 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -78,6 +82,15 @@ bool move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
       mremap(reinterpret_cast<void*>(from), bytes, bytes,
              MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
   return moved != MAP_FAILED;
+}
+
+void populate(uintptr_t address, size_t bytes) {
+  // An older kernel refuses them all.
+  static constinit std::atomic<bool> refused{false};
+  if (refused.load(std::memory_order_relaxed)) return;
+  ErrnoGuard errno_guard;
+  const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_POPULATE_WRITE);
+  if (result != 0 && errno == EINVAL) refused.store(true, std::memory_order_relaxed);
 }
 
 void advise_huge_pages(uintptr_t address, size_t bytes, HugePages wish) {

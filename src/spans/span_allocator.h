@@ -24,6 +24,9 @@ class SpanAllocator {
   // have to grow and must not.
   Span* new_small(SizeClass size_class, Growth growth);
 
+  // Backs a span of free objects by memory that is not backed yet. Takes no lock.
+  void populate(const Span* span) { page_heap_.populate(span->pages()); }
+
   // A span of one object of `count` pages that starts at a multiple of `alignment` pages.
   Span* new_large(PageCount count, PageCount alignment, Growth growth);
 

@@ -90,6 +90,11 @@ class FakePageSource final : public PageSource {
     return platform::ReleaseResult::kReleasedReadsZero;
   }
 
+  void populate(PageRange pages) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    populated_.push_back(pages);
+  }
+
   void advise_huge_pages(PageRange pages, platform::HugePages wish) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (wish == platform::HugePages::kAsk) huge_.push_back(pages);
@@ -99,6 +104,7 @@ class FakePageSource final : public PageSource {
   PageCount handed_out() const { return handed_out_; }
   const std::vector<PageRange>& ranges() const { return ranges_; }
   const std::vector<PageRange>& releases() const { return releases_; }
+  const std::vector<PageRange>& populated() const { return populated_; }
   const std::vector<PageRange>& huge_page_wishes() const { return huge_; }
   void forget_releases() { releases_.clear(); }
 
@@ -119,6 +125,7 @@ class FakePageSource final : public PageSource {
 
   std::mutex mutex_;
   std::vector<PageRange> releases_;
+  std::vector<PageRange> populated_;
   std::vector<PageRange> huge_;
 };
 

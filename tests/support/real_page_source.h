@@ -56,7 +56,12 @@ class RealPageSource final : public PageSource {
     released_bytes_ += pages.count.bytes().value;
     return platform::release(window().address(pages.first), pages.count.bytes().value);
   }
+  void populate(PageRange pages) override {
+    ++populate_calls_;
+    platform::populate(window().address(pages.first), pages.count.bytes().value);
+  }
   void advise_huge_pages(PageRange, platform::HugePages) override {}
+  size_t populate_calls() const { return populate_calls_; }
 
  private:
   const size_t mapping_bytes_;
@@ -67,6 +72,7 @@ class RealPageSource final : public PageSource {
   size_t countdown_ = 0;
   std::atomic<bool> refuse_release_{false};
   std::atomic<size_t> released_bytes_{0};
+  std::atomic<size_t> populate_calls_{0};
 };
 
 }  // namespace spanmalloc::testing

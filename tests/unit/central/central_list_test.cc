@@ -70,6 +70,37 @@ TEST(CentralList, ASpanThatBecomesEmptyGoesBackToThePageHeap) {
   parts.page_heap.check_invariants();
 }
 
+TEST(CentralList, SpansOfAClassThatGrowsAreBackedAtOnceAndOthersAreNot) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  const std::vector<FreeNode*> few = claim_objects(central, kClass, 16 * kObjectsPerSpan);
+  EXPECT_EQ(parts.source.populate_calls(), 0u);
+  const std::vector<FreeNode*> more = claim_objects(central, kClass, 10 * kObjectsPerSpan);
+  EXPECT_EQ(parts.source.populate_calls(), 10u);
+  drain_objects(central, few);
+  drain_objects(central, more);
+}
+
+TEST(CentralList, ADepotThatIsFullTakesNoMore) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  constexpr size_t kMagazine = 512;
+  const size_t magazines = (size_t{4} << 20) / (kMagazine * kSizeClasses[kClass].object_bytes) + 3;
+  std::vector<FreeNode> sentinels(magazines);
+  const std::vector<FreeNode*> objects = claim_objects(central, kClass, magazines * kMagazine);
+  ASSERT_EQ(objects.size(), magazines * kMagazine);
+  for (size_t index = 0; index < magazines; ++index) {
+    const auto first = objects.begin() + static_cast<ptrdiff_t>(index * kMagazine);
+    central.put_magazine(make_magazine({first, first + kMagazine}, &sentinels[index]), kTestKey);
+  }
+  EXPECT_EQ(central.depot_bytes(), size_t{4} << 20);
+  EXPECT_EQ(central.stats().depot_bytes + central.stats().free_bytes +
+                parts.page_heap.free_retained_bytes(),
+            parts.page_heap.retained_bytes());
+  central.drain_depot(0, kTestKey);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+}
+
 TEST(CentralList, TheFullestSpanIsClaimedFirst) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];

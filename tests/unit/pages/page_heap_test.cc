@@ -160,15 +160,15 @@ TEST(PageHeap, GrowsGeometricallyButExactlyWhenThatIsRefused) {
   test.heap.check_invariants();
 }
 
-TEST(PageHeap, AsksForNoHugePagesWhenToldSo) {
+TEST(PageHeap, AsksForNoHugePagesUnlessToldSo) {
   TestHeap test;
-  test.heap.set_huge_pages(platform::HugePages::kRefuse);
   ASSERT_TRUE(test.allocate(4 * 512).ok());
   EXPECT_TRUE(test.source.huge_page_wishes().empty());
 }
 
 TEST(PageHeap, AsksForHugePagesBeyondTheFirstChunk) {
   TestHeap test;
+  test.heap.set_huge_pages(platform::HugePages::kAsk);
   ASSERT_TRUE(test.allocate(512).ok());
   EXPECT_TRUE(test.source.huge_page_wishes().empty());
   ASSERT_TRUE(test.allocate(1).ok());
@@ -176,6 +176,7 @@ TEST(PageHeap, AsksForHugePagesBeyondTheFirstChunk) {
   EXPECT_EQ(test.source.huge_page_wishes()[0], (PageRange{{512}, {512}}));
 
   TestHeap large;
+  large.heap.set_huge_pages(platform::HugePages::kAsk);
   ASSERT_TRUE(large.allocate(4 * 512).ok());
   ASSERT_EQ(large.source.huge_page_wishes().size(), 1u);
   EXPECT_EQ(large.source.huge_page_wishes()[0], (PageRange{{512}, {3 * 512}}));

@@ -192,6 +192,20 @@ TEST_F(VirtualMemory, RefusedMoveLeavesBothRanges) {
   EXPECT_TRUE(unmap(from, kMiB));
 }
 
+TEST_F(VirtualMemory, PopulatedMemoryIsBackedAndReadsAsZero) {
+  const uintptr_t address = map(4 * kMiB, 0);
+  memory(address)[5] = 7;
+  const size_t before = resident_bytes();
+  populate(address, 4 * kMiB);
+  // Kernels before 5.14 do not know the call.
+  if (resident_bytes() != before) {
+    EXPECT_GE(resident_bytes() - before, 3 * kMiB);
+  }
+  EXPECT_EQ(memory(address)[5], 7);
+  EXPECT_EQ(memory(address)[4 * kMiB - 1], 0);
+  EXPECT_TRUE(unmap(address, 4 * kMiB));
+}
+
 TEST_F(VirtualMemory, WishesAreHarmless) {
   const uintptr_t address = map(4 * kMiB, 0);
   memset(memory(address), 3, kMiB);
@@ -202,6 +216,7 @@ TEST_F(VirtualMemory, WishesAreHarmless) {
   EXPECT_TRUE(unmap(address, 4 * kMiB));
   advise_huge_pages(address, kMiB, HugePages::kAsk);
   name_range(address, kMiB, "nothing is here");
+  populate(address, kMiB);
 }
 
 TEST_F(VirtualMemory, AddressSpaceLimitIsThatOfTheProcess) {
