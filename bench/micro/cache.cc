@@ -31,7 +31,7 @@ void refill(benchmark::State& state, size_t bytes) {
     void* block = allocate(bytes);
     benchmark::DoNotOptimize(block);
     deallocate(block);
-    current_thread_cache->flush(size_class, heap.central(size_class), heap.sentinels(),
+    own_thread_cache()->flush(size_class, heap.central(size_class), heap.sentinels(),
                                 ThreadCache::FlushTo::kSpans);
   }
   deallocate(held);

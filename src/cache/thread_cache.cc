@@ -7,40 +7,46 @@
 namespace spanmalloc {
 
 constinit FreeNode empty_cache_sentinel{FreeNode::kEnd, 0};
-constinit ThreadCache empty_thread_cache{&empty_cache_sentinel};
-constinit thread_local ThreadCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS =
+constinit HotCache empty_thread_cache{&empty_cache_sentinel};
+constinit thread_local HotCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS =
     &empty_thread_cache;
 
 void SentinelTable::open(ListKey key) {
-  for (size_t size_class = 1; size_class < kSizeClassCount; ++size_class) {
-    for (uint8_t level = 0; level < kLevels; ++level) {
-      sentinels_[size_class][level].make_sentinel(
-          key, capacity(static_cast<SizeClass>(size_class), level));
+  key_ = key;
+  sentinel_without_room()->make_sentinel(key, 0);
+}
+
+FreeNode* SentinelTable::sentinel(SizeClass size_class, uint8_t level, Mutex& mutex) {
+  Ends& ends = ends_[size_class];
+  // Acquire and release: whoever sees that they are made sees what they are.
+  if (!ends.made.load(std::memory_order_acquire)) {
+    MutexLock lock(mutex);
+    if (!ends.made.load(std::memory_order_relaxed)) {
+      for (uint8_t each = 0; each < kLevels; ++each) {
+        ends.sentinels[each].make_sentinel(key_, capacity(size_class, each));
+      }
+      ends.made.store(true, std::memory_order_release);
     }
   }
+  return &ends.sentinels[level];
 }
 
 void ThreadCache::open(ListKey key, ClassMapView class_map, SentinelTable& sentinels) {
   class_map_ = class_map;
   key_ = key;
+  heads_.fill(sentinels.sentinel_without_room());
   heads_[kNoSizeClass] = &empty_cache_sentinel;
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    const SizeClass size_class = static_cast<SizeClass>(index);
-    levels_[size_class] = 0;
-    set_empty_head(size_class, sentinels);
-    spares_[size_class] = head_list(size_class);
-    claims_[size_class] = {};
-  }
 }
 
-void ThreadCache::set_empty_head(SizeClass size_class, SentinelTable& sentinels) {
+void ThreadCache::set_empty_head(SizeClass size_class, const CentralList& central,
+                                 SentinelTable& sentinels) {
   const uint8_t level = levels_[size_class];
-  set_head_list(size_class, {sentinels.sentinel(size_class, level),
+  set_head_list(size_class, {sentinels.sentinel(size_class, level, central.mutex()),
                              static_cast<uint32_t>(SentinelTable::capacity(size_class, level))});
 }
 
 void* ThreadCache::take_from_claim(SizeClass size_class, MemoryContent* content) {
-  Claim& claim = claims_[size_class];
+  Claim& claim = reserves_[size_class].claim;
   const size_t index = static_cast<size_t>(std::countr_zero(claim.bits));
   claim.bits &= claim.bits - 1;
   FreeNode* object =
@@ -53,11 +59,12 @@ void* ThreadCache::take_from_claim(SizeClass size_class, MemoryContent* content)
 
 void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList& central,
                                          MemoryContent* content) {
-  if (!claims_[size_class].empty()) return take_from_claim(size_class, content);
+  if (has_claim(size_class)) return take_from_claim(size_class, content);
   SPANMALLOC_DCHECK(head_list(size_class).count() == 0, "the head list is not empty");
-  List list = spares_[size_class];
+  List& spare = reserves_[size_class].spare;
+  List list = spare;
   if (list.count() > 0) {
-    spares_[size_class] = head_list(size_class);
+    spare = head_list(size_class);
   } else if (const Magazine magazine = central.take_magazine(); magazine.top != nullptr) {
     list = {magazine.top, static_cast<uint32_t>(magazine.count + magazine.top->room())};
   } else {
@@ -72,27 +79,29 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
 
 void ThreadCache::make_room(SizeClass size_class, const CentralList& central,
                             SentinelTable& sentinels) {
+  List& in_reserve = reserves_[size_class].spare;
   const List full = head_list(size_class);
-  const List spare = spares_[size_class];
-  spares_[size_class] = full;
-  if (spare.count() == 0) {
-    set_head_list(size_class, spare);
-    return;
-  }
+  const List spare = in_reserve;
+  // The class is used for the first time.
+  if (full.capacity == 0) return set_empty_head(size_class, central, sentinels);
+  in_reserve = full;
+  if (spare.capacity == 0) return set_empty_head(size_class, central, sentinels);
+  if (spare.count() == 0) return set_head_list(size_class, spare);
   if (levels_[size_class] + 1 < SentinelTable::kLevels) ++levels_[size_class];
-  set_empty_head(size_class, sentinels);
+  set_empty_head(size_class, central, sentinels);
   central.put_magazine({spare.top, spare.count()}, key_);
 }
 
 void ThreadCache::flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
                         FlushTo to) {
-  const List lists[] = {head_list(size_class), spares_[size_class]};
-  const Claim claim = claims_[size_class];
+  const Reserve reserve = reserves_[size_class];
+  const List lists[] = {head_list(size_class), reserve.spare};
+  // What was never used is not written to.
+  if (lists[0].capacity == 0 && lists[1].capacity == 0 && reserve.claim.empty()) return;
   levels_[size_class] = 0;
-  set_empty_head(size_class, sentinels);
-  spares_[size_class] = head_list(size_class);
-  claims_[size_class] = {};
-  central.give_back(claim);
+  set_head_list(size_class, {sentinels.sentinel_without_room(), 0});
+  reserves_[size_class] = {};
+  central.give_back(reserve.claim);
   for (const List& list : lists) {
     if (list.count() == 0) continue;
     const Magazine magazine{list.top, list.count()};
@@ -105,11 +114,11 @@ void ThreadCache::flush(SizeClass size_class, const CentralList& central, Sentin
 }
 
 bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const {
-  const Claim claim = claims_[size_class];
+  const Claim claim = reserves_[size_class].claim;
   const size_t offset = address - claim.word_base;
   const size_t bytes = kSizeClasses[size_class].object_bytes;
   if (offset < 64 * bytes && (claim.bits >> (offset / bytes) & 1) != 0) return true;
-  for (const FreeNode* node : {heads_[size_class], spares_[size_class].top}) {
+  for (const FreeNode* node : {heads_[size_class], reserves_[size_class].spare.top}) {
     // The owner may change the list meanwhile: only blocks of the class are followed, and no more
     // of them than a list can have.
     for (size_t steps = kSizeClasses[size_class].magazine_capacity; steps > 0; --steps) {
@@ -122,9 +131,9 @@ bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap&
 }
 
 size_t ThreadCache::object_count(SizeClass size_class) const {
-  size_t count = static_cast<size_t>(std::popcount(claims_[size_class].bits));
+  size_t count = static_cast<size_t>(std::popcount(reserves_[size_class].claim.bits));
   const size_t limit = kSizeClasses[size_class].magazine_capacity;
-  for (const List& list : {head_list(size_class), spares_[size_class]}) {
+  for (const List& list : {head_list(size_class), reserves_[size_class].spare}) {
     // A torn view of a moving list may give nonsense; a list never has more than its limit.
     const size_t listed = list.count();
     if (listed <= limit) count += listed;
@@ -135,8 +144,9 @@ size_t ThreadCache::object_count(SizeClass size_class) const {
 void ThreadCache::check_invariants(const ClassMap& class_map) const {
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);
-    for (const List& list : {head_list(size_class), spares_[size_class]}) {
+    for (const List& list : {head_list(size_class), reserves_[size_class].spare}) {
       const FreeNode* node = list.top;
+      if (node == nullptr) continue;
       for (size_t left = list.count(); left > 0; --left) {
         SPANMALLOC_CHECK(class_map[reinterpret_cast<uintptr_t>(node)] == size_class,
                          "a list has a block of another class");

@@ -9,7 +9,8 @@
 //
 // The record lies in the metadata arena; thread-local storage holds one pointer to it. A thread
 // without a record points to the empty cache, in which every list is both empty and full: malloc
-// and free need no test for it, they leave the hot path by the exits they have anyway.
+// and free need no test for it, they leave the hot path by the exits they have anyway. So are the
+// lists of a new cache, and all else in it is zero: a program that uses few classes writes little.
 //
 // Only the owning thread writes. Statistics and the double-free check of other threads read the
 // lists meanwhile; what they see may be stale but is always readable memory.
@@ -30,8 +31,10 @@
 
 namespace spanmalloc {
 
-// The ends of lists, one for each class and capacity. A list starts small and its class's capacity
-// grows fourfold whenever the lists overflow, so that a thread that frees little keeps little.
+// The ends of lists, one for each class and capacity, made when they are first asked for. A list
+// starts small and its class's capacity grows fourfold whenever the lists overflow, so that a
+// thread that frees little keeps little. Class 0 has the end of lists without room, which start
+// every class.
 class SentinelTable {
  public:
   static constexpr uint8_t kLevels = 3;
@@ -41,10 +44,14 @@ class SentinelTable {
   // REQUIRES: called once, before any list is made.
   void open(ListKey key);
 
-  FreeNode* sentinel(SizeClass size_class, uint8_t level) { return &sentinels_[size_class][level]; }
+  // The end of a list of capacity(size_class, level); `mutex` is the one of the class's central
+  // list.
+  FreeNode* sentinel(SizeClass size_class, uint8_t level, Mutex& mutex) SPANMALLOC_EXCLUDES(mutex);
+  FreeNode* sentinel_without_room() { return &ends_[kNoSizeClass].sentinels[0]; }
   // Whether the node is the end of a list and no object.
   bool contains(const FreeNode* node) const {
-    return node >= &sentinels_[0][0] && node <= &sentinels_[kSizeClassCount - 1][kLevels - 1];
+    return node >= &ends_[0].sentinels[0] &&
+           node <= &ends_[kSizeClassCount - 1].sentinels[kLevels - 1];
   }
   static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
     const size_t full = kSizeClasses[size_class].magazine_capacity;
@@ -54,18 +61,20 @@ class SentinelTable {
   }
 
  private:
-  FreeNode sentinels_[kSizeClassCount][kLevels] = {};
+  struct Ends {
+    FreeNode sentinels[kLevels] = {};
+    std::atomic<bool> made{false};
+  };
+
+  ListKey key_{};
+  Ends ends_[kSizeClassCount];
 };
 
-class alignas(platform::kCacheLineBytes) ThreadCache {
+// The part of a thread cache that the hot path touches; heap/allocate.h uses nothing else.
+class HotCache {
  public:
   // The empty cache.
-  constexpr explicit ThreadCache(FreeNode* empty_sentinel) { heads_.fill(empty_sentinel); }
-
-  // Makes a record of zeros a cache with empty lists.
-  void open(ListKey key, ClassMapView class_map, SentinelTable& sentinels);
-
-  // The hot path. heap/allocate.h uses these and nothing else.
+  constexpr explicit HotCache(FreeNode* empty_sentinel) { heads_.fill(empty_sentinel); }
 
   SizeClass class_of(const void* pointer) const {
     return class_map_[reinterpret_cast<uintptr_t>(pointer)];
@@ -74,7 +83,18 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   FreeNode* head(size_t size_class) const { return heads_[size_class]; }
   void set_head(size_t size_class, FreeNode* node) { heads_[size_class] = node; }
 
-  // The slow paths.
+ protected:
+  ClassMapView class_map_;
+  ListKey key_{};
+  std::array<FreeNode*, kSizeClassCount> heads_{};
+};
+
+class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
+ public:
+  ThreadCache() = delete;
+
+  // Makes a record of zeros a cache with empty lists.
+  void open(ListKey key, ClassMapView class_map, SentinelTable& sentinels);
 
   // An object after the head list was found empty: from the claim, the spare list or the depot.
   // nullptr when the central list must make a new claim; *content tells what is in the memory.
@@ -82,11 +102,11 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   void* allocate_from_reserve(SizeClass size_class, const CentralList& central,
                               MemoryContent* content);
 
-  bool has_claim(SizeClass size_class) const { return !claims_[size_class].empty(); }
+  bool has_claim(SizeClass size_class) const { return !reserves_[size_class].claim.empty(); }
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
-  void accept(SizeClass size_class, const Claim& claim) { claims_[size_class] = claim; }
+  void accept(SizeClass size_class, const Claim& claim) { reserves_[size_class].claim = claim; }
 
-  // Makes the head list one that takes another object. REQUIRES: this is not the empty cache.
+  // Makes the head list one that takes another object.
   void make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
 
   // Gives all objects of a class back: whole lists to the depot, or into their spans.
@@ -104,16 +124,20 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
   void check_invariants(const ClassMap& class_map) const;
 
   // The registry's, under its lock.
-  ThreadCache* next_registered = nullptr;
-  ThreadCache* next_waiting = nullptr;
+  ThreadCache* next_registered;
+  ThreadCache* next_waiting;
 
  private:
-  // A list that is not the head, with the number of objects that fit into it.
+  // A list with the number of objects that fit into it: none before its class is first used.
   struct List {
     FreeNode* top = nullptr;
     uint32_t capacity = 0;
 
-    size_t count() const { return capacity - top->room(); }
+    size_t count() const { return top == nullptr ? 0 : capacity - top->room(); }
+  };
+  struct Reserve {
+    List spare;
+    Claim claim;
   };
 
   void* take_from_claim(SizeClass size_class, MemoryContent* content);
@@ -124,24 +148,26 @@ class alignas(platform::kCacheLineBytes) ThreadCache {
     heads_[size_class] = list.top;
     head_capacities_[size_class] = static_cast<uint16_t>(list.capacity);
   }
-  void set_empty_head(SizeClass size_class, SentinelTable& sentinels);
+  void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
 
-  ClassMapView class_map_;
-  ListKey key_{};
-  std::array<FreeNode*, kSizeClassCount> heads_{};
-  std::array<List, kSizeClassCount> spares_{};
-  std::array<Claim, kSizeClassCount> claims_{};
   // Objects that fit into the head list, from its sentinel up.
-  std::array<uint16_t, kSizeClassCount> head_capacities_{};
-  std::array<uint8_t, kSizeClassCount> levels_{};
+  std::array<uint16_t, kSizeClassCount> head_capacities_;
+  std::array<uint8_t, kSizeClassCount> levels_;
+  std::array<Reserve, kSizeClassCount> reserves_;
 };
 
 // The end of all lists of the empty cache, whose key is 0: no node below, and no room above.
 extern constinit FreeNode empty_cache_sentinel;
-extern constinit ThreadCache empty_thread_cache;
+extern constinit HotCache empty_thread_cache;
 
-// The calling thread's cache.
-extern constinit thread_local ThreadCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
+// The calling thread's cache, or the empty one.
+extern constinit thread_local HotCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
+
+// The calling thread's cache; nullptr as long as it has none.
+inline ThreadCache* own_thread_cache() {
+  HotCache* cache = current_thread_cache;
+  return cache == &empty_thread_cache ? nullptr : static_cast<ThreadCache*>(cache);
+}
 
 }  // namespace spanmalloc
 

@@ -1,7 +1,5 @@
 #include "cache/thread_cache_registry.h"
 
-#include <new>
-
 #include "base/check.h"
 
 namespace spanmalloc {
@@ -32,7 +30,8 @@ ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
   if (ThreadCache* cache = pop(emptied_); cache != nullptr) return cache;
   void* record = arena_.allocate(sizeof(ThreadCache), alignof(ThreadCache));
   if (record == nullptr) return nullptr;
-  ThreadCache* cache = new (record) ThreadCache(&empty_cache_sentinel);
+  // Not constructed, which would write to all of the record: it begins as zeros.
+  ThreadCache* cache = static_cast<ThreadCache*>(record);
   cache->open(key, class_map, sentinels);
   cache->next_registered = all_;
   all_ = cache;

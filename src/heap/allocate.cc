@@ -51,8 +51,8 @@ Object allocate_of_class(SizeClass size_class);
 
 // REQUIRES: the head list of the calling thread's cache is empty.
 Object allocate_small_slow(SizeClass size_class) {
-  ThreadCache* cache = current_thread_cache;
-  if (cache == &empty_thread_cache) {
+  ThreadCache* cache = own_thread_cache();
+  if (cache == nullptr) {
     if (heap.attach_thread() == nullptr) return allocate_without_cache(size_class);
     // A cache that an ended thread left comes with what it holds.
     return allocate_of_class(size_class);
@@ -81,7 +81,7 @@ Object allocate_small_slow(SizeClass size_class) {
 
 // As the hot path, for a class that the caller chose; also tells what is in the memory.
 Object allocate_of_class(SizeClass size_class) {
-  ThreadCache* cache = current_thread_cache;
+  HotCache* cache = current_thread_cache;
   FreeNode* object = cache->head(size_class);
   FreeNode* next = object->next(cache->key());
   if (FreeNode::is_end(next)) return allocate_small_slow(size_class);
@@ -106,7 +106,8 @@ void deallocate_without_cache(FreeNode* object, SizeClass size_class) {
 // Whether a block that carries a seal really lies in a list, a depot or its span. A program can
 // carry a seal into a live block by copying freed memory that it never wrote to.
 bool is_free_somewhere(uintptr_t address, SizeClass size_class) {
-  if (current_thread_cache->holds(size_class, address, heap.class_map())) return true;
+  const ThreadCache* own = own_thread_cache();
+  if (own != nullptr && own->holds(size_class, address, heap.class_map())) return true;
   if (heap.central(size_class).is_free(address, heap.key())) return true;
   bool held = false;
   heap.registry().for_each([&](const ThreadCache& cache) {
@@ -117,8 +118,8 @@ bool is_free_somewhere(uintptr_t address, SizeClass size_class) {
 }
 
 void push(FreeNode* object, SizeClass size_class) {
-  ThreadCache* cache = current_thread_cache;
-  if (cache == &empty_thread_cache) {
+  ThreadCache* cache = own_thread_cache();
+  if (cache == nullptr) {
     cache = heap.attach_thread();
     if (cache == nullptr) return deallocate_without_cache(object, size_class);
   }

@@ -36,7 +36,7 @@ SPANMALLOC_NOINLINE void deallocate_sealed(void* pointer);
 SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(bytes > kMaxLinearBytes)) return allocate_medium_or_large(bytes);
   const size_t size_class = linear_size_class_of(bytes);
-  ThreadCache* cache = current_thread_cache;
+  HotCache* cache = current_thread_cache;
   FreeNode* object = cache->head(size_class);
   FreeNode* next = object->next(cache->key());
   // The list is empty, or class 0 (no bytes), or the thread has no cache yet.
@@ -49,7 +49,7 @@ SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
 // Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this
 // allocator ends the process, at once or when the block reaches its span.
 SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
-  ThreadCache* cache = current_thread_cache;
+  HotCache* cache = current_thread_cache;
   const size_t size_class = cache->class_of(pointer);
   FreeNode* head = cache->head(size_class);
   FreeNode* object = static_cast<FreeNode*>(pointer);

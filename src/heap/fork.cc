@@ -194,7 +194,7 @@ void after_fork_in_child() {
   heap.scavenger().forget_thread();
   // With the locks still held, which this thread may lock again.
   if (taken.central_and_others[kRegistryLock]) {
-    heap.registry().orphan_all_but(current_thread_cache);
+    heap.registry().orphan_all_but(own_thread_cache());
   }
   if (taken.central_and_others[kPageHeapLock]) heap.page_heap().recover_in_child();
   // Nobody sleeps on a lock in the child: they are made free without a wake.

@@ -51,7 +51,7 @@ void Heap::apply_options() {
 }
 
 ThreadCache* Heap::attach_thread() {
-  if (current_thread_cache != &empty_thread_cache) return current_thread_cache;
+  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) return cache;
   if (thread_cache_is_closed || !open()) return nullptr;
   ThreadCache* cache = registry_.acquire(key_, class_map().view(), sentinels());
   if (cache == nullptr) return nullptr;
@@ -89,7 +89,8 @@ void Heap::on_thread_exit(void* cache_pointer) {
 bool Heap::reclaim_before_growth() {
   const size_t share = page_heap_.in_use_bytes() / kDepotShareOfHeap;
   const size_t bound = share > kDepotFloorBytes ? share : kDepotFloorBytes;
-  if (centrals_.depot_bytes() <= bound) return false;
+  // Depots hold a part of what is in use; their sum is made when it may be enough.
+  if (page_heap_.in_use_bytes() <= bound || centrals_.depot_bytes() <= bound) return false;
   size_t drained = registry_.empty_warm(centrals_, sentinels());
   centrals_.for_each(
       [&](const CentralList& central, SizeClass) { drained += central.drain_depot(0, key_); });
@@ -97,9 +98,9 @@ bool Heap::reclaim_before_growth() {
 }
 
 void Heap::reclaim_everything() {
-  if (current_thread_cache != &empty_thread_cache) {
+  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
     centrals_.for_each([&](const CentralList& central, SizeClass size_class) {
-      current_thread_cache->flush(size_class, central, sentinels(), ThreadCache::FlushTo::kSpans);
+      cache->flush(size_class, central, sentinels(), ThreadCache::FlushTo::kSpans);
     });
   }
   registry_.empty_warm(centrals_, sentinels());
@@ -117,8 +118,8 @@ void Heap::check_invariants() {
   page_heap_.check_invariants();
   registry_.check_invariants();
   centrals_.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });
-  if (current_thread_cache != &empty_thread_cache) {
-    current_thread_cache->check_invariants(class_map());
+  if (const ThreadCache* cache = own_thread_cache(); cache != nullptr) {
+    cache->check_invariants(class_map());
   }
 }
 

@@ -51,6 +51,8 @@ void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) {
 bool Scavenger::has_much_to_release() const {
   const size_t much = kWakeBytes + page_heap_.in_use_bytes() / 8;
   const size_t free_pages = page_heap_.free_retained_bytes();
+  // Depots hold a part of what is in use; their sum is made when it may be enough.
+  if (free_pages + page_heap_.in_use_bytes() <= much) return false;
   return free_pages > much || free_pages + centrals_.depot_bytes() > much;
 }
 

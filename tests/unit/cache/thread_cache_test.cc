@@ -62,10 +62,11 @@ TEST(SentinelTable, CapacitiesGrowFourfoldUpToAFullMagazine) {
 TEST(SentinelTable, EverySentinelEndsAListOfItsCapacity) {
   SentinelTable table;
   table.open(kTestKey);
+  Mutex mutex(LockRank::kCentral);
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     for (uint8_t level = 0; level < SentinelTable::kLevels; ++level) {
       const auto size_class = static_cast<SizeClass>(index);
-      const FreeNode* sentinel = table.sentinel(size_class, level);
+      const FreeNode* sentinel = table.sentinel(size_class, level, mutex);
       EXPECT_TRUE(FreeNode::is_end(sentinel->next(kTestKey)));
       EXPECT_EQ(sentinel->room(), SentinelTable::capacity(size_class, level));
     }
@@ -152,11 +153,14 @@ TEST(ThreadCache, ListsGrowWithTheirUseAndTheRestGoesToTheDepot) {
   Fixture test;
   const std::vector<FreeNode*> objects = test.take_many(6 * kCapacity);
   const size_t claimed = test.cache.object_count(kClass);
-  EXPECT_EQ(test.cache.head(kClass)->room(), SentinelTable::capacity(kClass, 0));
+  EXPECT_EQ(test.cache.head(kClass)->room(), 0u) << "nothing was given yet";
   size_t given = 0;
   for (FreeNode* object : objects) {
     test.give(object);
     ++given;
+    if (given == 1) {
+      EXPECT_EQ(test.cache.head(kClass)->room(), SentinelTable::capacity(kClass, 0) - 1);
+    }
     ASSERT_EQ(test.cache.object_count(kClass) - claimed + test.centrals[kClass].depot_bytes() / 64,
               given);
     ASSERT_LE(test.cache.object_count(kClass), 2 * kCapacity + claimed);
@@ -197,7 +201,7 @@ TEST(ThreadCache, FlushIntoSpansLeavesNothing) {
   test.give_all(test.take_many(5 * kCapacity));
   test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
   EXPECT_EQ(test.cache.object_count(kClass), 0u);
-  EXPECT_EQ(test.cache.head(kClass)->room(), SentinelTable::capacity(kClass, 0));
+  EXPECT_EQ(test.cache.head(kClass)->room(), 0u) << "as in a new cache";
   test.centrals[kClass].drain_depot(0, kTestKey);
   EXPECT_EQ(test.page_heap.in_use_bytes(), 0u);
   test.check();
