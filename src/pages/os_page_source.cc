@@ -49,7 +49,7 @@ bool OsPageSource::open(size_t window_bytes) {
   arena_bytes_ = default_arena_bytes(limit, window_bytes);
 
   window_ = {0, pages_for(window_bytes)};
-  if (!reserve_first_arena()) {
+  if (!map_first_chunk()) {
     window_ = {};
     return false;
   }
@@ -59,24 +59,23 @@ bool OsPageSource::open(size_t window_bytes) {
 // A start that differs from process to process, in the second quarter of the window or, where
 // something else lies there, at another place of that quarter. If the kernel insists on its own
 // idea of where memory lies, the window reaches up to there.
-bool OsPageSource::reserve_first_arena() {
+bool OsPageSource::map_first_chunk() {
   const size_t quarter = window_.size.bytes().value / 4;
   const size_t starts = std::max<size_t>(1, quarter / kChunkBytes);
   const size_t random = platform::process_random() % starts;
-  for (size_t bytes = arena_bytes_;; bytes = align_up(bytes / 2, kChunkBytes)) {
-    for (size_t place = 0; place < kPlaces; ++place) {
-      const size_t chunk = (random + place * starts / kPlaces) % starts;
-      current_ = reserve_at(quarter + chunk * kChunkBytes, bytes);
-      if (current_.end == 0) break;
-      if (is_in_window(current_)) return true;
-      if (place + 1 == kPlaces || !platform::kAddressHintsAllowed) {
-        window_.size = pages_for(std::bit_ceil(current_.end));
-        return true;
-      }
-      (void)platform::unmap(current_.begin, current_.bytes());
+  for (size_t place = 0; place < kPlaces; ++place) {
+    const size_t chunk = (random + place * starts / kPlaces) % starts;
+    first_ = reserve_at(quarter + chunk * kChunkBytes, kChunkBytes, &platform::reserve_prepared);
+    if (first_.end == 0) return false;
+    if (is_in_window(first_)) break;
+    if (place + 1 == kPlaces || !platform::kAddressHintsAllowed) {
+      window_.size = pages_for(std::bit_ceil(first_.end));
+      break;
     }
-    if (bytes == kChunkBytes) return false;
+    (void)platform::unmap(first_.begin, first_.bytes());
   }
+  current_ = first_;
+  return true;
 }
 
 bool OsPageSource::is_in_window(Arena arena) const {
@@ -84,15 +83,16 @@ bool OsPageSource::is_in_window(Arena arena) const {
 }
 
 // Reserves `bytes` bytes at a multiple of the chunk, if possible at `hint`; empty when refused.
-OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes) const {
+OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes,
+                                             Reserve reserve) const {
   if constexpr (!platform::kAddressHintsAllowed) hint = 0;
-  uintptr_t begin = platform::reserve(bytes, hint);
+  uintptr_t begin = reserve(bytes, hint);
   if (begin == 0) return {};
   if (!is_aligned(begin, kChunkBytes)) {
     // Once more with room to cut an aligned piece out of it.
     if (!platform::unmap(begin, bytes)) return {};
     const size_t room = bytes + kChunkBytes - platform::page_bytes();
-    const uintptr_t found = platform::reserve(room, hint);
+    const uintptr_t found = reserve(room, hint);
     if (found == 0) return {};
     begin = align_up(found, kChunkBytes);
     const uintptr_t end = begin + bytes;
@@ -165,14 +165,17 @@ PageRange OsPageSource::grow(PageCount at_least) {
       arena = &current_;
     }
   }
-  if (!platform::prepare(arena->begin, bytes)) return {};
+  const bool is_prepared = arena->begin == first_.begin && bytes == first_.bytes();
+  if (!is_prepared && !platform::prepare(arena->begin, bytes)) return {};
   const PageNumber first = window_.page(arena->begin);
   arena->begin += bytes;
   return {first, pages_for(bytes)};
 }
 
 bool OsPageSource::continues_at(PageNumber end, PageCount count) const {
-  return current_.begin == window_.address(end) &&
+  if (current_.begin != window_.address(end)) return false;
+  // Behind the first chunk nothing is reserved yet, and the next arena is placed there.
+  return current_.end == first_.end ||
          current_.bytes() >= align_up(count.bytes().value, kChunkBytes);
 }
 

@@ -10,7 +10,8 @@ namespace spanmalloc {
 
 // Memory of the operating system. Address space is reserved in arenas (Reserved), of which whole
 // chunks become Prepared as the heap grows; nothing is ever unmapped that was handed out. An arena
-// is placed by an address hint right behind the last one, so that the heap is one mapping.
+// is placed by an address hint right behind the last one, so that the heap is one mapping. The first
+// arena is one chunk, Prepared at once: for a small process that is one system call and one mapping.
 //
 // grow() and continues_at() are protected by the page heap's lock, open() by the caller; the
 // others use only the window and are thread-safe.
@@ -20,7 +21,7 @@ class OsPageSource final : public PageSource {
   OsPageSource(const OsPageSource&) = delete;
   OsPageSource& operator=(const OsPageSource&) = delete;
 
-  // Chooses the window and reserves the first arena in it. The window begins at address 0, so that
+  // Chooses the window and prepares the first chunk in it. The window begins at address 0, so that
   // one comparison tells whether an address can be in it, and the heap lies low in the address
   // space, so that the window is small. `window_bytes` is a power of two and a multiple of the
   // chunk, or 0 for a choice by the machine's memory and the process's limit; the window becomes
@@ -47,10 +48,11 @@ class OsPageSource final : public PageSource {
   // Rests of arenas that were too small for a request; used for later ones.
   static constexpr size_t kMaxRests = 8;
 
-  bool reserve_first_arena();
+  bool map_first_chunk();
   bool add_arena(size_t needed);
   Arena reserve_in_window(size_t bytes);
-  Arena reserve_at(uintptr_t hint, size_t bytes) const;
+  using Reserve = uintptr_t (*)(size_t bytes, uintptr_t hint);
+  Arena reserve_at(uintptr_t hint, size_t bytes, Reserve reserve = &platform::reserve) const;
   bool is_in_window(Arena arena) const;
   Arena* rest_with(size_t bytes);
   void keep_rest(Arena rest);
@@ -59,6 +61,8 @@ class OsPageSource final : public PageSource {
   size_t arena_bytes_ = 0;
   // What is left of the arena from which the heap grows.
   Arena current_;
+  // The first chunk, which is Prepared from the start.
+  Arena first_;
   Arena rests_[kMaxRests];
 };
 

@@ -22,6 +22,9 @@ size_t page_bytes();
 // Returns 0 when refused.
 uintptr_t reserve(size_t bytes, uintptr_t hint);
 
+// None -> Prepared, as by reserve() and prepare() one after the other.
+uintptr_t reserve_prepared(size_t bytes, uintptr_t hint);
+
 // None -> a range that reads as zero, costs no memory and no commit charge, and becomes writable
 // piece by piece by prepare(). Returns 0 when refused.
 uintptr_t reserve_zero_readable(size_t bytes);

@@ -52,6 +52,10 @@ uintptr_t reserve(size_t bytes, uintptr_t hint) {
   return map_anonymous(bytes, hint, PROT_NONE, MAP_NORESERVE);
 }
 
+uintptr_t reserve_prepared(size_t bytes, uintptr_t hint) {
+  return map_anonymous(bytes, hint, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+}
+
 uintptr_t reserve_zero_readable(size_t bytes) {
   return map_anonymous(bytes, 0, PROT_READ, MAP_NORESERVE);
 }
