@@ -20,6 +20,7 @@ endif()
 
 file(GLOB all_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*/*.cc)
 set(SPANMALLOC_CORE_SOURCES)
+set(heap_sources)
 set(SPANMALLOC_API_SOURCES)
 foreach(source IN LISTS all_sources)
   if(source MATCHES "_([a-z]+)\\.cc$" AND CMAKE_MATCH_1 IN_LIST system_suffixes
@@ -28,7 +29,12 @@ foreach(source IN LISTS all_sources)
   endif()
   if(source MATCHES "/src/api/")
     list(APPEND SPANMALLOC_API_SOURCES ${source})
+  elseif(source MATCHES "/src/heap/")
+    list(APPEND heap_sources ${source})
   else()
     list(APPEND SPANMALLOC_CORE_SOURCES ${source})
   endif()
 endforeach()
+# Data lies in the order of the link. The heap's large tables come last, so that the small things
+# that every start touches share a page.
+list(APPEND SPANMALLOC_CORE_SOURCES ${heap_sources})

@@ -26,8 +26,8 @@ namespace spanmalloc {
 // What the heap keeps of each size class. All zero at first and apart from the rest of the heap, so
 // that loading the library touches none of it.
 struct HeapTables {
-  CentralStates centrals;
   SentinelTable sentinels;
+  CentralStates centrals;
 };
 
 class Heap {
