@@ -78,7 +78,7 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
 }
 
 void ThreadCache::make_room(SizeClass size_class, const CentralList& central,
-                            SentinelTable& sentinels) {
+                            SentinelTable& sentinels, size_t budget) {
   List& in_reserve = reserves_[size_class].spare;
   const List full = head_list(size_class);
   const List spare = in_reserve;
@@ -87,7 +87,15 @@ void ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   in_reserve = full;
   if (spare.capacity == 0) return set_empty_head(size_class, central, sentinels);
   if (spare.count() == 0) return set_head_list(size_class, spare);
-  if (levels_[size_class] + 1 < SentinelTable::kLevels) ++levels_[size_class];
+  const uint8_t level = levels_[size_class];
+  if (level + 1 < SentinelTable::kLevels) {
+    const uint8_t next = static_cast<uint8_t>(level + 1);
+    const size_t raised = list_bytes_ - list_bytes(size_class) + list_bytes(size_class, next);
+    if (raised <= budget) {
+      levels_[size_class] = next;
+      list_bytes_ = raised;
+    }
+  }
   set_empty_head(size_class, central, sentinels);
   central.put_magazine({spare.top, spare.count()}, key_);
 }
@@ -98,8 +106,8 @@ void ThreadCache::flush(SizeClass size_class, const CentralList& central, Sentin
   const List lists[] = {head_list(size_class), reserve.spare};
   // What was never used is not written to.
   if (lists[0].capacity == 0 && lists[1].capacity == 0 && reserve.claim.empty()) return;
-  levels_[size_class] = 0;
   set_head_list(size_class, {sentinels.sentinel_without_room(), 0});
+  levels_[size_class] = 0;
   reserves_[size_class] = {};
   central.give_back(reserve.claim);
   for (const List& list : lists) {
@@ -111,6 +119,19 @@ void ThreadCache::flush(SizeClass size_class, const CentralList& central, Sentin
       central.drain(magazine, key_);
     }
   }
+}
+
+size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels) {
+  size_t flushed = 0;
+  centrals.for_each([&](const CentralList& central, SizeClass size_class) {
+    const bool rests = heads_[size_class] == resting_heads_[size_class];
+    if (const size_t count = rests ? object_count(size_class) : 0; count > 0) {
+      flushed += count * kSizeClasses[size_class].object_bytes;
+      flush(size_class, central, sentinels, FlushTo::kSpans);
+    }
+    resting_heads_[size_class] = heads_[size_class];
+  });
+  return flushed;
 }
 
 bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const {
@@ -142,8 +163,10 @@ size_t ThreadCache::object_count(SizeClass size_class) const {
 }
 
 void ThreadCache::check_invariants(const ClassMap& class_map) const {
+  size_t full_bytes = 0;
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);
+    if (head_capacities_[size_class] != 0) full_bytes += list_bytes(size_class);
     for (const List& list : {head_list(size_class), reserves_[size_class].spare}) {
       const FreeNode* node = list.top;
       if (node == nullptr) continue;
@@ -158,6 +181,7 @@ void ThreadCache::check_invariants(const ClassMap& class_map) const {
                        "a list that does not end in a sentinel");
     }
   }
+  SPANMALLOC_CHECK(full_bytes == list_bytes_, "a cache that miscounts what its lists may hold");
 }
 
 }  // namespace spanmalloc

@@ -23,7 +23,7 @@
 #include <cstdint>
 
 #include "base/config.h"
-#include "central/central_list.h"
+#include "central/central_lists.h"
 #include "platform/compiler.h"
 #include "spans/free_list.h"
 #include "spans/size_class.h"
@@ -106,13 +106,19 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
   void accept(SizeClass size_class, const Claim& claim) { reserves_[size_class].claim = claim; }
 
-  // Makes the head list one that takes another object.
-  void make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
+  // Makes the head list one that takes another object. Lists that overflow become longer ones while
+  // all lists of this cache, full, have at most `budget` bytes.
+  void make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
+                 size_t budget);
 
   // Gives all objects of a class back: whole lists to the depot, or into their spans.
   enum class FlushTo { kDepot, kSpans };
   void flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
              FlushTo to);
+
+  // Puts the objects of all classes whose lists are as they were at the last call back into their
+  // spans; returns the bytes. A list that rests keeps whole spans from being given back.
+  size_t flush_idle(CentralLists& centrals, SentinelTable& sentinels);
 
   // Whether the object lies in one of the class's lists or in its claim. Other threads may ask.
   bool holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const;
@@ -145,15 +151,28 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     return {heads_[size_class], head_capacities_[size_class]};
   }
   void set_head_list(SizeClass size_class, List list) {
+    if (head_capacities_[size_class] != 0) list_bytes_ -= list_bytes(size_class);
     heads_[size_class] = list.top;
     head_capacities_[size_class] = static_cast<uint16_t>(list.capacity);
+    if (list.capacity != 0) list_bytes_ += list_bytes(size_class);
   }
   void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
+  // Bytes of a class's two lists when they are full.
+  static size_t list_bytes(SizeClass size_class, uint8_t level) {
+    return 2 * SentinelTable::capacity(size_class, level) * kSizeClasses[size_class].object_bytes;
+  }
+  size_t list_bytes(SizeClass size_class) const {
+    return list_bytes(size_class, levels_[size_class]);
+  }
 
+  // The sum of list_bytes() over the classes whose head list has a capacity.
+  size_t list_bytes_;
   // Objects that fit into the head list, from its sentinel up.
   std::array<uint16_t, kSizeClassCount> head_capacities_;
   std::array<uint8_t, kSizeClassCount> levels_;
   std::array<Reserve, kSizeClassCount> reserves_;
+  // The heads at the last flush_idle().
+  std::array<const FreeNode*, kSizeClassCount> resting_heads_;
 };
 
 // The end of all lists of the empty cache, whose key is 0: no node below, and no room above.

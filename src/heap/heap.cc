@@ -19,6 +19,11 @@ namespace {
 constexpr size_t kDepotFloorBytes = size_t{1} << 20;
 constexpr size_t kDepotShareOfHeap = 8;
 
+// The lists of all thread caches together, if they were full, may hold this part of the memory in
+// use; each cache at least this much.
+constexpr size_t kCacheShareOfHeap = 8;
+constexpr size_t kCacheFloorBytes = size_t{1024} << 10;
+
 }  // namespace
 
 bool Heap::open() {
@@ -86,12 +91,21 @@ void Heap::on_thread_exit(void* cache_pointer) {
   heap.scavenger_.note_thread_end();
 }
 
+size_t Heap::cache_budget() const {
+  const size_t share = page_heap_.in_use_bytes() / kCacheShareOfHeap / scavenger_.live_threads();
+  return share > kCacheFloorBytes ? share : kCacheFloorBytes;
+}
+
 bool Heap::reclaim_before_growth() {
+  size_t drained = 0;
+  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
+    drained = cache->flush_idle(centrals_, sentinels());
+  }
   const size_t share = page_heap_.in_use_bytes() / kDepotShareOfHeap;
   const size_t bound = share > kDepotFloorBytes ? share : kDepotFloorBytes;
   // Depots hold a part of what is in use; their sum is made when it may be enough.
-  if (page_heap_.in_use_bytes() <= bound || centrals_.depot_bytes() <= bound) return false;
-  size_t drained = registry_.empty_warm(centrals_, sentinels());
+  if (page_heap_.in_use_bytes() <= bound || centrals_.depot_bytes() <= bound) return drained > 0;
+  drained += registry_.empty_warm(centrals_, sentinels());
   centrals_.for_each(
       [&](const CentralList& central, SizeClass) { drained += central.drain_depot(0, key_); });
   return drained > 0;

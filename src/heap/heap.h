@@ -63,8 +63,11 @@ class Heap {
   // already or metadata is refused.
   ThreadCache* attach_thread();
 
-  // Makes free memory that lies in depots and waiting caches available before the heap grows, if
-  // there is enough of it. True when something was.
+  // Bytes that the lists of one thread cache may come to hold.
+  size_t cache_budget() const;
+
+  // Makes free memory available before the heap grows: what rests in the calling thread's cache, and
+  // what lies in depots and waiting caches if there is enough of it. True when something was.
   bool reclaim_before_growth();
 
   // Makes all free memory available that can be reached from this thread, at the edge of failure.

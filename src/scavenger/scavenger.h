@@ -70,6 +70,11 @@ class Scavenger {
   // Threads that have a cache, so that the scavenger's own does not outlive them all.
   void note_thread_start() { live_threads_.fetch_add(1, std::memory_order_relaxed); }
   void note_thread_end();
+  // At least 1.
+  size_t live_threads() const {
+    const size_t threads = live_threads_.load(std::memory_order_relaxed);
+    return threads > 0 ? threads : 1;
+  }
 
   // One tick: drains what is idle, then releases at most `at_most` bytes of what is beyond the
   // goal, sleeping in between as the pace demands. Does nothing while another thread is at it.

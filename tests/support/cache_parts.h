@@ -3,6 +3,7 @@
 #define SPANMALLOC_TESTS_SUPPORT_CACHE_PARTS_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "cache/thread_cache.h"
 #include "cache/thread_cache_registry.h"
@@ -38,12 +39,13 @@ struct CacheParts : CentralParts {
   }
   void deallocate(ThreadCache& cache, SizeClass size_class, FreeNode* object) {
     if (cache.head(size_class)->room() == 0) {
-      cache.make_room(size_class, centrals[size_class], sentinels);
+      cache.make_room(size_class, centrals[size_class], sentinels, cache_budget);
     }
     object->link_above(cache.head(size_class), kTestKey);
     cache.set_head(size_class, object);
   }
 
+  size_t cache_budget = SIZE_MAX;
   ThreadCacheRegistry registry{arena};
   SentinelTable sentinels;
 };

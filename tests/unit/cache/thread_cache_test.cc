@@ -296,5 +296,36 @@ TEST(ThreadCacheDeathTest, AListWithABlockOfAnotherClassIsAFault) {
   EXPECT_DEATH(test.check(), "a list has a block of another class");
 }
 
+TEST(ThreadCache, ListsStayShortWithoutABudget) {
+  Fixture test;
+  test.cache_budget = 0;
+  const std::vector<FreeNode*> objects = test.take_many(8 * kCapacity);
+  test.give_all(objects);
+  EXPECT_LE(test.cache.object_count(kClass), 2 * SentinelTable::capacity(kClass, 0));
+  test.check();
+
+  Fixture other;
+  other.give_all(other.take_many(8 * kCapacity));
+  EXPECT_GT(other.cache.object_count(kClass), kCapacity);
+}
+
+TEST(ThreadCache, ListsThatRestGoBackToTheirSpansAndOthersStay) {
+  Fixture test;
+  test.give_all(test.take_many(20));
+  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels), 0u) << "it was just used";
+  const size_t resting = test.cache.object_count(kClass);
+  EXPECT_GE(resting, 20u);
+  FreeNode* object = test.take();
+  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels), 0u) << "it was used since";
+  test.give(object);
+  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels), 0u);
+  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels),
+            resting * kSizeClasses[kClass].object_bytes);
+  EXPECT_EQ(test.cache.object_count(kClass), 0u);
+  EXPECT_EQ(test.page_heap.in_use_bytes(), 0u) << "the class's span is empty";
+  test.give(test.take());
+  test.check();
+}
+
 }  // namespace
 }  // namespace spanmalloc
