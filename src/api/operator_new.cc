@@ -28,6 +28,18 @@ SPANMALLOC_COLD void* retry_new(size_t bytes, size_t alignment) {
   }
 }
 
+// The exits of operator new: those of malloc, and the loop where memory has run out.
+struct ExitsOfNew {
+  SPANMALLOC_NOINLINE static void* slow(size_t bytes) {
+    void* pointer = allocate_slow(bytes);
+    return pointer != nullptr ? pointer : retry_new(bytes, kMinAlignment);
+  }
+  SPANMALLOC_NOINLINE static void* medium_or_large(size_t bytes) {
+    void* pointer = allocate_medium_or_large(bytes);
+    return pointer != nullptr ? pointer : retry_new(bytes, kMinAlignment);
+  }
+};
+
 }  // namespace
 
 }  // namespace spanmalloc
@@ -38,9 +50,7 @@ SPANMALLOC_COLD void* retry_new(size_t bytes, size_t alignment) {
 using namespace spanmalloc;
 
 SPANMALLOC_REPLACEABLE void* operator new(size_t size) {
-  void* pointer = allocate(size);
-  if (SPANMALLOC_UNLIKELY(pointer == nullptr)) return retry_new(size, kMinAlignment);
-  return pointer;
+  return allocate<ExitsOfNew>(size);
 }
 
 SPANMALLOC_REPLACEABLE void* operator new(size_t size, std::align_val_t alignment) {

@@ -32,16 +32,26 @@ SPANMALLOC_NOINLINE void* allocate_slow(size_t bytes);
 SPANMALLOC_NOINLINE void deallocate_slow(void* pointer);
 SPANMALLOC_NOINLINE void deallocate_sealed(void* pointer);
 
+// Where the hot path of malloc leaves to. Callers that must not return nullptr bring their own.
+struct ExitsOfMalloc {
+  static void* slow(size_t bytes) { return allocate_slow(bytes); }
+  static void* medium_or_large(size_t bytes) { return allocate_medium_or_large(bytes); }
+};
+
 // At least `bytes` bytes, aligned to 16; a unique pointer for 0. nullptr with errno ENOMEM.
+template <typename Exits = ExitsOfMalloc>
 SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
-  if (SPANMALLOC_UNLIKELY(bytes > kMaxLinearBytes)) return allocate_medium_or_large(bytes);
+  if (SPANMALLOC_UNLIKELY(bytes > kMaxLinearBytes)) return Exits::medium_or_large(bytes);
   const size_t size_class = linear_size_class_of(bytes);
   HotCache* cache = current_thread_cache;
   FreeNode* object = cache->head(size_class);
+  SPANMALLOC_IN_RESULT_REGISTER(object);
   FreeNode* next = object->next(cache->key());
   // The list is empty, or class 0 (no bytes), or the thread has no cache yet.
-  if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return allocate_slow(bytes);
+  if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return Exits::slow(bytes);
   cache->set_head(size_class, next);
+  // The next call reads this node; in a list that has grown cold it would wait for it.
+  __builtin_prefetch(next, 1);
   object->remove_seal();
   return object;
 }

@@ -11,23 +11,23 @@ namespace {
 // A block may be left where it is as long as at least this part of it stays in use.
 constexpr size_t kShrinkDivisor = 2;
 
-}  // namespace
+bool fits_in_place(size_t bytes, size_t old_bytes) {
+  return bytes <= old_bytes && bytes > old_bytes / kShrinkDivisor;
+}
 
-void* reallocate(void* pointer, size_t bytes) {
+SPANMALLOC_NOINLINE void* reallocate_slow(void* pointer, size_t bytes) {
   if (pointer == nullptr) return allocate(bytes);
   if (bytes == 0) {
     deallocate(pointer);
     return nullptr;
   }
   const size_t old_bytes = usable_bytes(pointer, "realloc");
-  if (bytes <= old_bytes && bytes > old_bytes / kShrinkDivisor && old_bytes <= kMaxSmallBytes) {
-    return pointer;
-  }
   if (old_bytes > kMaxSmallBytes && bytes > kMaxSmallBytes) {
     void* moved = reallocate_large(pointer, bytes);
     if (moved == nullptr) errno = ENOMEM;
     return moved;
   }
+  if (old_bytes <= kMaxSmallBytes && fits_in_place(bytes, old_bytes)) return pointer;
   void* fresh = allocate(bytes);
   if (fresh == nullptr) {
     // Shrinking never fails: the block is large enough as it is.
@@ -36,6 +36,20 @@ void* reallocate(void* pointer, size_t bytes) {
   memcpy(fresh, pointer, bytes < old_bytes ? bytes : old_bytes);
   deallocate(pointer);
   return fresh;
+}
+
+}  // namespace
+
+void* reallocate(void* pointer, size_t bytes) {
+  // Most calls of a program that grows a buffer step by step stay in its size class: those look at
+  // the page's class and the block's seal alone.
+  const HotCache* cache = current_thread_cache;
+  const size_t old_bytes = kSizeClasses[cache->class_of(pointer)].object_bytes;
+  if (fits_in_place(bytes, old_bytes) &&
+      !static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark)) {
+    return pointer;
+  }
+  return reallocate_slow(pointer, bytes);
 }
 
 }  // namespace spanmalloc

@@ -66,4 +66,12 @@ inline void spin_pause() {
 
 }  // namespace spanmalloc::platform
 
+// Asks for `value` to be computed in the register that functions return it in, where gcc would
+// otherwise end the hot path by a move.
+#if defined(__x86_64__)
+#define SPANMALLOC_IN_RESULT_REGISTER(value) asm("" : "+a"(value))
+#else
+#define SPANMALLOC_IN_RESULT_REGISTER(value) static_cast<void>(0)
+#endif
+
 #endif  // SPANMALLOC_PLATFORM_COMPILER_H_
