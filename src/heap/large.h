@@ -1,4 +1,4 @@
-// Objects above 32 KiB: a span each.
+// Objects above 128 KiB: a span each.
 #ifndef SPANMALLOC_HEAP_LARGE_H_
 #define SPANMALLOC_HEAP_LARGE_H_
 

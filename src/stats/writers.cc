@@ -20,7 +20,7 @@ void for_each_figure(const HeapStats& stats, Write write) {
   write({"free_retained", stats.free_retained, "bytes of free pages that the system still backs"});
   write({"released", stats.released, "bytes of pages given back or never touched"});
   write({"scavenged", stats.scavenged, "bytes given back since the start"});
-  write({"live_small", stats.live_small(), "bytes of live blocks up to 32 KiB"});
+  write({"live_small", stats.live_small(), "bytes of live blocks up to 128 KiB"});
   write({"live_large", stats.live_large, "bytes of larger live blocks"});
   write({"large_count", stats.large_count, "live blocks above 128 KiB"});
   write({"cached", stats.cached, "bytes of free blocks in thread caches and depots"});
