@@ -11,6 +11,9 @@ namespace spanmalloc {
 // Checks that cost time run only in builds without NDEBUG.
 inline constexpr bool kDebugChecks = platform::kDebugChecks;
 
+// Counts of base/event_counts.h are kept only in a build made for them.
+inline constexpr bool kCountEvents = platform::kCountEvents;
+
 // A page is the unit of the page heap. 8 KiB as in the Go runtime: with kernel pages of 4 KiB each
 // one can be given back alone, and a span of the smallest objects still holds 512 of them.
 inline constexpr size_t kPageShift = 13;

@@ -1,6 +1,7 @@
 #include "base/mutex.h"
 
 #include "base/check.h"
+#include "base/event_counts.h"
 #include "platform/futex.h"
 #include "platform/thread.h"
 
@@ -48,6 +49,7 @@ void Mutex::lock() {
     lock_slow(mine);
   }
   note_locked(rank_);
+  count_lock(rank_, LockEvent::kTaken);
 }
 
 void Mutex::lock_slow(uint32_t mine) {
@@ -56,6 +58,7 @@ void Mutex::lock_slow(uint32_t mine) {
     ++locked_again_;
     return;
   }
+  count_lock(rank_, LockEvent::kFoundTaken);
   for (int round = 0; round < kSpinRounds; ++round) {
     platform::spin_pause();
     uint32_t expected = 0;
@@ -80,6 +83,7 @@ void Mutex::lock_slow(uint32_t mine) {
                                      std::memory_order_relaxed)) {
       continue;
     }
+    count_lock(rank_, LockEvent::kSlept);
     platform::futex_wait(word_, seen | kContended, platform::kWaitForever);
     seen = word_.load(std::memory_order_relaxed);
   }
@@ -92,6 +96,7 @@ bool Mutex::try_lock() {
     return false;
   }
   note_locked(rank_);
+  count_lock(rank_, LockEvent::kTaken);
   return true;
 }
 

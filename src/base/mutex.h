@@ -24,8 +24,8 @@ enum class LockRank : uint8_t {
 // its owner, so that a fork from a signal handler can see which locks the interrupted thread holds.
 class SPANMALLOC_CAPABILITY("mutex") Mutex {
  public:
-  // Without debug checks the rank is not kept, so that a free lock is all zero.
-  constexpr explicit Mutex(LockRank rank) : rank_(platform::kDebugChecks ? rank : LockRank{}) {}
+  // Where nothing looks at the rank it is not kept, so that a free lock is all zero.
+  constexpr explicit Mutex(LockRank rank) : rank_(kKeepsRank ? rank : LockRank{}) {}
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
@@ -46,6 +46,8 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
   void reset_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
+  static constexpr bool kKeepsRank = platform::kDebugChecks || platform::kCountEvents;
+
   // Set when somebody may sleep on the word.
   static constexpr uint32_t kContended = 1;
 

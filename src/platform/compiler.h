@@ -39,6 +39,13 @@ inline constexpr bool kDebugChecks = false;
 inline constexpr bool kDebugChecks = true;
 #endif
 
+// Defined for the build of bench/micro that counts locks and writes to shared lines.
+#if defined(SPANMALLOC_COUNT_EVENTS)
+inline constexpr bool kCountEvents = true;
+#else
+inline constexpr bool kCountEvents = false;
+#endif
+
 // The thread sanitizer accepts program memory only in the address ranges that the kernel chooses
 // by itself, so address hints are left out under it.
 #if defined(__SANITIZE_THREAD__)
