@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "base/event_counts.h"
 #include "spans/misuse.h"
 
 namespace spanmalloc {
@@ -38,6 +39,7 @@ Claim CentralList::claim(Growth growth) const {
   Span* span = environment_.spans.new_small(size_class_, growth);
   if (span == nullptr) return {};
   const size_t spans_before = state_.span_count.fetch_add(1, std::memory_order_relaxed);
+  count_shared_write();
   // Nobody else knows the span yet.
   const Claim claim = span->claim(limit);
   if (claim.content == MemoryContent::kZero && spans_before >= kSpansBeforePopulating &&
@@ -116,6 +118,7 @@ void CentralList::delete_spans(Span* emptied) const {
     emptied->next = nullptr;
     environment_.spans.delete_small(emptied);
     state_.span_count.fetch_sub(1, std::memory_order_relaxed);
+    count_shared_write();
     emptied = next;
   }
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/event_counts.h"
 #include "heap/allocate.h"
 #include "platform/errno_guard.h"
 #include "platform/virtual_memory.h"
@@ -49,6 +50,7 @@ Span* new_span(PageCount count, PageCount alignment) {
 // Brings the content of `from` into the new span `to` and ends `from`.
 void move_content(Span* from, Span* to) {
   const size_t bytes = from->bytes().value;
+  if (bytes >= kMovePagesBytes) count_shared_write();
   if (bytes >= kMovePagesBytes &&
       page_moves.fetch_add(1, std::memory_order_relaxed) < kMaxPageMoves &&
       platform::move_pages(from->base(), to->base(), bytes)) {

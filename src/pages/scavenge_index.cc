@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "base/event_counts.h"
 
 namespace spanmalloc {
 
@@ -60,11 +61,13 @@ void ScavengeCursor::raise(PageNumber page) {
 void ScavengeCursor::lower(Position seen, PageNumber page) {
   const uint64_t lowered = (seen.stored & ~kPageMask) | (page.value + 1);
   stored_.compare_exchange_strong(seen.stored, lowered, std::memory_order_relaxed);
+  count_shared_write();
 }
 
 void ScavengeCursor::clear(Position seen) {
   stored_.compare_exchange_strong(seen.stored, seen.stored & ~kPageMask,
                                   std::memory_order_relaxed);
+  count_shared_write();
 }
 
 ChunkActivity ScavengeIndex::current(ChunkNumber chunk) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/event_counts.h"
 #include "base/text_writer.h"
 #include "platform/futex.h"
 #include "platform/system.h"
@@ -67,6 +68,7 @@ void Scavenger::note_growth() {
 void Scavenger::note_depot_grown() {
   if (state_.load(std::memory_order_relaxed) == kRunning) return;
   // Magazines may come every few hundred nanoseconds: the sums are made at a few of the calls.
+  count_shared_write();
   if (depot_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook == 0) note_pages_freed();
 }
 
@@ -75,12 +77,14 @@ void Scavenger::note_pages_freed() {
   if (state == kRunning || options_[Option::kScavenger] == 0) return;
   if (!has_much_to_release()) return;
   if (state != kParked) return tick_without_thread();
+  count_shared_write();
   if (state_.compare_exchange_strong(state, kRunning, std::memory_order_relaxed)) {
     platform::futex_wake_one(state_);
   }
 }
 
 void Scavenger::note_thread_end() {
+  count_shared_write();
   if (live_threads_.fetch_sub(1, std::memory_order_relaxed) > 1) return;
   if (!has_thread()) return;
   threads_ended_.store(true, std::memory_order_relaxed);

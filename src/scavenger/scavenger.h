@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/event_counts.h"
 #include "base/options.h"
 #include "cache/thread_cache_registry.h"
 #include "central/central_lists.h"
@@ -68,7 +69,10 @@ class Scavenger {
   void note_depot_grown();
 
   // Threads that have a cache, so that the scavenger's own does not outlive them all.
-  void note_thread_start() { live_threads_.fetch_add(1, std::memory_order_relaxed); }
+  void note_thread_start() {
+    live_threads_.fetch_add(1, std::memory_order_relaxed);
+    count_shared_write();
+  }
   void note_thread_end();
   // At least 1.
   size_t live_threads() const {

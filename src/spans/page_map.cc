@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/event_counts.h"
 
 namespace spanmalloc {
 
@@ -56,6 +57,7 @@ void PageMap::set_small(PageRange pages, Span* span, SizeClass size_class) {
       classes_[pages.first.value + start / kPageBytes] = size_class;
     }
   }
+  count_shared_write(2);  // a line of the class map and, of most spans, one of the leaf
   for (size_t page = pages.first.value; page < pages.end().value; ++page) {
     set_large(PageNumber{page}, span);
   }

@@ -1,6 +1,7 @@
 #include "spans/span_allocator.h"
 
 #include "base/check.h"
+#include "base/event_counts.h"
 
 namespace spanmalloc {
 
@@ -27,6 +28,7 @@ Span* SpanAllocator::new_small(SizeClass size_class, Growth growth) {
   page_map_.set_small(allocation.pages, span, size_class);
   small_span_bytes_.fetch_add(count.bytes().value, std::memory_order_relaxed);
   small_span_count_.fetch_add(1, std::memory_order_relaxed);
+  count_shared_write();
   return span;
 }
 
@@ -42,6 +44,7 @@ Span* SpanAllocator::new_large(PageCount count, PageCount alignment, Growth grow
   const uintptr_t base = page_heap_.window().address(allocation.pages.first);
   span->start_large(allocation.pages, base, allocation.released);
   page_map_.set_large(allocation.pages.first, span);
+  count_shared_write();
   return span;
 }
 
@@ -53,12 +56,14 @@ void SpanAllocator::delete_small(Span* span) {
   page_heap_.free_recorded(pages, Backing::kRetained, records_, span);
   small_span_bytes_.fetch_sub(pages.count.bytes().value, std::memory_order_relaxed);
   small_span_count_.fetch_sub(1, std::memory_order_relaxed);
+  count_shared_write();
 }
 
 bool SpanAllocator::end_large(Span* span, Backing backing) {
   const PageRange pages = span->pages();
   if (!span->end(SpanState::kLarge)) return false;
   page_map_.clear_large(pages.first);
+  count_shared_write();
   page_heap_.free_recorded(pages, backing, records_, span);
   return true;
 }
