@@ -8,8 +8,8 @@
 
 namespace spanmalloc {
 
-// The order in which one thread may hold several locks, from high to low. Only preparing a fork
-// holds more than one lock above kMetadata; everything else holds at most one and the metadata's.
+// The order in which one thread may hold several locks, from high to low. Only opening the heap and
+// preparing a fork hold more than one above kMetadata; everything else one and the metadata's.
 enum class LockRank : uint8_t {
   kMetadata,
   kPageHeap,

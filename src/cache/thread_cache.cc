@@ -1,5 +1,6 @@
 #include "cache/thread_cache.h"
 
+#include <atomic>
 #include <bit>
 
 #include "base/check.h"
@@ -10,6 +11,17 @@ constinit FreeNode empty_cache_sentinel{FreeNode::kEnd, 0};
 constinit HotCache empty_thread_cache{&empty_cache_sentinel};
 constinit thread_local HotCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS =
     &empty_thread_cache;
+
+namespace {
+
+// A fork of another thread sees the stores before this point if it sees one of those after it: the
+// compiler keeps their order, and while the kernel copies the memory of a process, a thread that
+// writes to what is copied already waits. repair_if_orphaned() relies on it.
+void step_for_fork() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+}  // namespace
 
 void SentinelTable::open(ListKey key) {
   key_ = key;
@@ -45,6 +57,14 @@ void ThreadCache::set_empty_head(SizeClass size_class, const CentralList& centra
                              static_cast<uint32_t>(SentinelTable::capacity(size_class, level))});
 }
 
+void ThreadCache::accept(SizeClass size_class, const Claim& claim) {
+  Claim& own = reserves_[size_class].claim;
+  own.word_base = claim.word_base;
+  own.content = claim.content;
+  step_for_fork();
+  own.bits = claim.bits;
+}
+
 void* ThreadCache::take_from_claim(SizeClass size_class, MemoryContent* content) {
   Claim& claim = reserves_[size_class].claim;
   const size_t index = static_cast<size_t>(std::countr_zero(claim.bits));
@@ -77,27 +97,38 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
   return object;
 }
 
-void ThreadCache::make_room(SizeClass size_class, const CentralList& central,
+bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
                             SentinelTable& sentinels, size_t budget) {
   List& in_reserve = reserves_[size_class].spare;
   const List full = head_list(size_class);
   const List spare = in_reserve;
-  // The class is used for the first time.
-  if (full.capacity == 0) return set_empty_head(size_class, central, sentinels);
-  in_reserve = full;
-  if (spare.capacity == 0) return set_empty_head(size_class, central, sentinels);
-  if (spare.count() == 0) return set_head_list(size_class, spare);
+  // Before its first use a class has no lists.
+  if (full.capacity == 0 || spare.capacity == 0) {
+    set_empty_head(size_class, central, sentinels);
+    step_for_fork();
+    if (full.capacity != 0) in_reserve = full;
+    return false;
+  }
+  if (spare.count() == 0) {
+    set_head_list(size_class, spare);
+    step_for_fork();
+    in_reserve = full;
+    return false;
+  }
   const uint8_t level = levels_[size_class];
   if (level + 1 < SentinelTable::kLevels) {
     const uint8_t next = static_cast<uint8_t>(level + 1);
-    const size_t raised = list_bytes_ - list_bytes(size_class) + list_bytes(size_class, next);
-    if (raised <= budget) {
+    const size_t grown = grown_bytes_ - grown_bytes(size_class) + grown_bytes(size_class, next);
+    if (grown <= budget) {
       levels_[size_class] = next;
-      list_bytes_ = raised;
+      grown_bytes_ = grown;
     }
   }
   set_empty_head(size_class, central, sentinels);
+  step_for_fork();
+  in_reserve = full;
   central.put_magazine({spare.top, spare.count()}, key_);
+  return true;
 }
 
 void ThreadCache::flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
@@ -107,7 +138,10 @@ void ThreadCache::flush(SizeClass size_class, const CentralList& central, Sentin
   // What was never used is not written to.
   if (lists[0].capacity == 0 && lists[1].capacity == 0 && reserve.claim.empty()) return;
   set_head_list(size_class, {sentinels.sentinel_without_room(), 0});
+  grown_bytes_ -= grown_bytes(size_class);
   levels_[size_class] = 0;
+  reserves_[size_class].claim.bits = 0;
+  step_for_fork();
   reserves_[size_class] = {};
   central.give_back(reserve.claim);
   for (const List& list : lists) {
@@ -125,7 +159,9 @@ size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels)
   size_t flushed = 0;
   centrals.for_each([&](const CentralList& central, SizeClass size_class) {
     const bool rests = heads_[size_class] == resting_heads_[size_class];
-    if (const size_t count = rests ? object_count(size_class) : 0; count > 0) {
+    const size_t listed = head_list(size_class).count() + reserves_[size_class].spare.count();
+    if (rests && listed > 0) {
+      const size_t count = object_count(size_class);
       flushed += count * kSizeClasses[size_class].object_bytes;
       flush(size_class, central, sentinels, FlushTo::kSpans);
     }
@@ -162,11 +198,33 @@ size_t ThreadCache::object_count(SizeClass size_class) const {
   return count;
 }
 
-void ThreadCache::check_invariants(const ClassMap& class_map) const {
-  size_t full_bytes = 0;
+// The room of the sentinel below `node`.
+size_t ThreadCache::capacity_from_end(const FreeNode* node) const {
+  while (!FreeNode::is_end(node->next(key_))) node = node->next(key_);
+  return node->room();
+}
+
+// What the thread may have left: a list that is both head and spare, since make_room() was between
+// two steps; a head or spare with the capacity of the list before; sums to match.
+void ThreadCache::repair_if_orphaned() {
+  if (!orphaned_) return;
+  orphaned_ = false;
+  grown_bytes_ = 0;
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);
-    if (head_capacities_[size_class] != 0) full_bytes += list_bytes(size_class);
+    List& spare = reserves_[size_class].spare;
+    if (spare.top == heads_[size_class]) spare = {};
+    head_capacities_[size_class] = static_cast<uint16_t>(capacity_from_end(heads_[size_class]));
+    if (spare.top != nullptr) spare.capacity = static_cast<uint32_t>(capacity_from_end(spare.top));
+    grown_bytes_ += grown_bytes(size_class);
+  }
+}
+
+void ThreadCache::check_invariants(const ClassMap& class_map) const {
+  size_t grown = 0;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const SizeClass size_class = static_cast<SizeClass>(index);
+    grown += grown_bytes(size_class);
     for (const List& list : {head_list(size_class), reserves_[size_class].spare}) {
       const FreeNode* node = list.top;
       if (node == nullptr) continue;
@@ -181,7 +239,7 @@ void ThreadCache::check_invariants(const ClassMap& class_map) const {
                        "a list that does not end in a sentinel");
     }
   }
-  SPANMALLOC_CHECK(full_bytes == list_bytes_, "a cache that miscounts what its lists may hold");
+  SPANMALLOC_CHECK(grown == grown_bytes_, "a cache that miscounts how much its lists have grown");
 }
 
 }  // namespace spanmalloc

@@ -17,6 +17,7 @@
 #ifndef SPANMALLOC_CACHE_THREAD_CACHE_H_
 #define SPANMALLOC_CACHE_THREAD_CACHE_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -32,8 +33,8 @@
 namespace spanmalloc {
 
 // The ends of lists, one for each class and capacity, made when they are first asked for. A list
-// starts small and its class's capacity grows fourfold whenever the lists overflow, so that a
-// thread that frees little keeps little. Class 0 has the end of lists without room, which start
+// starts small and its class's capacity grows fourfold when the lists overflow and the budget
+// allows it, so that a thread that frees little keeps little. Class 0 has the end of lists without room, which start
 // every class.
 class SentinelTable {
  public:
@@ -56,7 +57,8 @@ class SentinelTable {
   static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
     const size_t full = kSizeClasses[size_class].magazine_capacity;
     const size_t divisor = size_t{1} << (2 * (kLevels - 1 - level));
-    const size_t least = full < 4 ? full : 4;
+    constexpr size_t kLeastBytes = size_t{8} << 10;
+    const size_t least = std::clamp<size_t>(kLeastBytes / kSizeClasses[size_class].object_bytes, 1, 4);
     return full / divisor < least ? least : full / divisor;
   }
 
@@ -104,11 +106,12 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
 
   bool has_claim(SizeClass size_class) const { return !reserves_[size_class].claim.empty(); }
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
-  void accept(SizeClass size_class, const Claim& claim) { reserves_[size_class].claim = claim; }
+  void accept(SizeClass size_class, const Claim& claim);
 
   // Makes the head list one that takes another object. Lists that overflow become longer ones while
-  // all lists of this cache, full, have at most `budget` bytes.
-  void make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
+  // what all of this cache may hold beyond their first length is at most `budget` bytes. True when a magazine was handed to
+  // the central list.
+  bool make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
                  size_t budget);
 
   // Gives all objects of a class back: whole lists to the depot, or into their spans.
@@ -125,6 +128,11 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
 
   // Objects of the class that lie here. Other threads may ask and get a stale answer.
   size_t object_count(SizeClass size_class) const;
+
+  // In the child of a fork, for a cache whose thread did not come along and may have been in the
+  // midst of a change: makes it whole before anybody else uses it.
+  void note_orphaned() { orphaned_ = true; }
+  void repair_if_orphaned();
 
   // For the owner only; every list is walked.
   void check_invariants(const ClassMap& class_map) const;
@@ -151,22 +159,24 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     return {heads_[size_class], head_capacities_[size_class]};
   }
   void set_head_list(SizeClass size_class, List list) {
-    if (head_capacities_[size_class] != 0) list_bytes_ -= list_bytes(size_class);
     heads_[size_class] = list.top;
     head_capacities_[size_class] = static_cast<uint16_t>(list.capacity);
-    if (list.capacity != 0) list_bytes_ += list_bytes(size_class);
   }
   void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
-  // Bytes of a class's two lists when they are full.
-  static size_t list_bytes(SizeClass size_class, uint8_t level) {
-    return 2 * SentinelTable::capacity(size_class, level) * kSizeClasses[size_class].object_bytes;
+  // Bytes that a class's two lists hold, when full, beyond those of the first length.
+  static size_t grown_bytes(SizeClass size_class, uint8_t level) {
+    const size_t first = SentinelTable::capacity(size_class, 0);
+    return 2 * (SentinelTable::capacity(size_class, level) - first) *
+           kSizeClasses[size_class].object_bytes;
   }
-  size_t list_bytes(SizeClass size_class) const {
-    return list_bytes(size_class, levels_[size_class]);
+  size_t grown_bytes(SizeClass size_class) const {
+    return grown_bytes(size_class, levels_[size_class]);
   }
+  size_t capacity_from_end(const FreeNode* node) const;
 
-  // The sum of list_bytes() over the classes whose head list has a capacity.
-  size_t list_bytes_;
+  // The sum of grown_bytes() over all classes.
+  size_t grown_bytes_;
+  bool orphaned_;
   // Objects that fit into the head list, from its sentinel up.
   std::array<uint16_t, kSizeClassCount> head_capacities_;
   std::array<uint8_t, kSizeClassCount> levels_;

@@ -25,6 +25,7 @@ ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
   ++acquired_;
   if (ThreadCache* cache = pop(warm_); cache != nullptr) {
     --warm_count_;
+    cache->repair_if_orphaned();
     return cache;
   }
   if (ThreadCache* cache = pop(emptied_); cache != nullptr) return cache;
@@ -57,7 +58,10 @@ bool ThreadCacheRegistry::has_enough_warm() {
 ThreadCache* ThreadCacheRegistry::take_warm() {
   MutexLock lock(mutex_);
   ThreadCache* cache = pop(warm_);
-  if (cache != nullptr) --warm_count_;
+  if (cache != nullptr) {
+    --warm_count_;
+    cache->repair_if_orphaned();
+  }
   return cache;
 }
 
@@ -80,6 +84,7 @@ void ThreadCacheRegistry::orphan_all_but(ThreadCache* mine) {
   warm_count_ = 0;
   for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
     if (cache == mine) continue;
+    cache->note_orphaned();
     push(warm_, cache);
     ++warm_count_;
   }

@@ -39,7 +39,7 @@ class ThreadCacheRegistry {
   }
 
   // In the child of a fork: every cache but `mine` has lost its thread and waits for a new one.
-  // Lists that such a thread was changing are whole: a store is the last step of every change.
+  // Lists that such a thread was changing are made whole when it is taken or emptied.
   void orphan_all_but(ThreadCache* mine) SPANMALLOC_EXCLUDES(mutex_);
 
   // Calls visit(const ThreadCache&) for every cache, under the lock, until it returns false.

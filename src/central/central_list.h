@@ -22,7 +22,7 @@ struct CentralStats {
 
 // What is kept of one size class. All zero at first, so that the states of all classes cost a
 // process that uses few of them nothing at its start.
-struct CentralState {
+struct alignas(platform::kCacheLineBytes) CentralState {
   Mutex mutex{LockRank::kCentral};
   OccupancyLists with_room SPANMALLOC_GUARDED_BY(mutex);
   Depot depot SPANMALLOC_GUARDED_BY(mutex);

@@ -124,8 +124,9 @@ void push(FreeNode* object, SizeClass size_class) {
     if (cache == nullptr) return deallocate_without_cache(object, size_class);
   }
   if (cache->head(size_class)->room() == 0) {
-    cache->make_room(size_class, heap.central(size_class), heap.sentinels(), heap.cache_budget());
-    heap.scavenger().note_depot_grown();
+    const bool handed_over = cache->make_room(size_class, heap.central(size_class),
+                                              heap.sentinels(), heap.cache_budget());
+    if (handed_over) heap.scavenger().note_depot_grown();
   }
   object->link_above(cache->head(size_class), cache->key());
   cache->set_head(size_class, object);

@@ -1,6 +1,6 @@
 // The hot path of malloc and free, and nothing else.
 //
-//   malloc  1  hit        allocate             class from the size's table, pop the head list
+//   malloc  1  hit        allocate             class from the size, pop the head list
 //           2  miss       allocate_slow        claim, spare list, depot           (cache, central)
 //           3             refill               free bits of a span with room      (central, spans)
 //           4  no span                         a new span                         (spans, pages)
@@ -14,6 +14,7 @@
 #ifndef SPANMALLOC_HEAP_ALLOCATE_H_
 #define SPANMALLOC_HEAP_ALLOCATE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -50,6 +51,8 @@ SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
   // The list is empty, or class 0 (no bytes), or the thread has no cache yet.
   if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return Exits::slow(bytes);
   cache->set_head(size_class, next);
+  // A child that another thread forks here must not find an object without seal in the list.
+  std::atomic_signal_fence(std::memory_order_release);
   // The next call reads this node; in a list that has grown cold it would wait for it.
   __builtin_prefetch(next, 1);
   object->remove_seal();
@@ -68,6 +71,8 @@ SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
   if (SPANMALLOC_UNLIKELY(!head->seal_above(&seal))) return deallocate_slow(pointer);
   if (SPANMALLOC_UNLIKELY(object->has_mark_of(seal))) return deallocate_sealed(pointer);
   object->link_above(head, seal, cache->key());
+  // A child that another thread forks here finds the object in the list whole or not at all.
+  std::atomic_signal_fence(std::memory_order_release);
   cache->set_head(size_class, object);
 }
 

@@ -6,9 +6,10 @@
 // and child alike. Since such a thread holds a lock while it waits for others, prepare only tries:
 // if one lock cannot be had, it lets all go and begins again.
 //
-// The locks of all thread caches need none of this, for there are none: every change to a list
-// ends in one store, so the child finds each list with or without the object, never torn. An object
-// between two lists is lost to the child.
+// Thread caches have no locks. A push or a pop ends in one store, so the child finds each list with
+// or without the object; changes of several stores keep an order in which a cache that was copied
+// between two of them can be repaired (ThreadCache::repair_if_orphaned). What was between two lists
+// is lost to the child.
 
 #include <atomic>
 

@@ -63,7 +63,7 @@ class Heap {
   // already or metadata is refused.
   ThreadCache* attach_thread();
 
-  // Bytes that the lists of one thread cache may come to hold.
+  // Bytes by which the lists of one thread cache may grow beyond their first length.
   size_t cache_budget() const;
 
   // Makes free memory available before the heap grows: what rests in the calling thread's cache, and

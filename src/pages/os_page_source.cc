@@ -165,7 +165,9 @@ PageRange OsPageSource::grow(PageCount at_least) {
       arena = &current_;
     }
   }
-  const bool is_prepared = arena->begin == first_.begin && bytes == first_.bytes();
+  const bool is_prepared =
+      first_is_fresh_ && arena->begin == first_.begin && bytes == first_.bytes();
+  first_is_fresh_ = false;
   if (!is_prepared && !platform::prepare(arena->begin, bytes)) return {};
   const PageNumber first = window_.page(arena->begin);
   arena->begin += bytes;

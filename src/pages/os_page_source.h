@@ -63,6 +63,8 @@ class OsPageSource final : public PageSource {
   Arena current_;
   // The first chunk, which is Prepared from the start.
   Arena first_;
+  // The first chunk is mapped writable, until memory is handed out for the first time.
+  bool first_is_fresh_ = true;
   Arena rests_[kMaxRests];
 };
 

@@ -15,6 +15,7 @@ namespace spanmalloc::platform {
 namespace {
 
 constinit pthread_key_t exit_key = 0;
+constinit std::atomic<bool> exit_key_is_made{false};
 
 constinit std::atomic<pid_t> known_process{0};
 
@@ -51,10 +52,13 @@ constexpr size_t kBackgroundStackBytes = 64 * 1024;
 }  // namespace
 
 bool register_thread_exit(void (*at_exit)(void*)) {
-  return pthread_key_create(&exit_key, at_exit) == 0;
+  if (pthread_key_create(&exit_key, at_exit) != 0) return false;
+  exit_key_is_made.store(true, std::memory_order_release);
+  return true;
 }
 
 void arm_thread_exit(void* argument) {
+  if (!exit_key_is_made.load(std::memory_order_acquire)) return;
   ErrnoGuard errno_guard;
   pthread_setspecific(exit_key, argument);
 }

@@ -11,7 +11,8 @@
 //
 // A block that the program owns has no seal: malloc overwrites word 1. So a mark in a block that
 // comes to free says, all but surely, that the block is free already. Mark and key are random and
-// say nothing about each other, so reading a freed block does not tell how to forge a link.
+// say nothing about each other: a link that a stray write changed leads nowhere, all but surely.
+// Who reads two freed blocks of known addresses knows the key: no defence against such an attack.
 #ifndef SPANMALLOC_SPANS_FREE_LIST_H_
 #define SPANMALLOC_SPANS_FREE_LIST_H_
 

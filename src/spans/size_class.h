@@ -46,7 +46,7 @@ struct SizeClassInfo {
   // offset in a span (Lemire, Kaser, Kurz 2019; verified for every class and offset by a test).
   uint64_t reciprocal;
   uint32_t objects_per_span;
-  // Objects of a full magazine: 512 at most, 32 KiB of them; of large ones 64 KiB or one.
+  // Objects of a full magazine: 32 KiB of them, 4 at least, 512 at most.
   uint16_t magazine_capacity;
   // Objects that a thread cache claims from a span at a time: at most one 64-bit word of them.
   uint16_t claim_limit;
@@ -84,11 +84,6 @@ constexpr size_t span_pages(size_t object_bytes) {
   return best;
 }
 
-constexpr uint16_t magazine_capacity(size_t object_bytes) {
-  const size_t least = clamp(2 * kMagazineBytes / object_bytes, 1, 4);
-  return static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, least, 512));
-}
-
 constexpr SizeClassInfo make_info(size_t object_bytes) {
   const size_t pages = span_pages(object_bytes);
   return {
@@ -96,7 +91,7 @@ constexpr SizeClassInfo make_info(size_t object_bytes) {
       .span_pages = static_cast<uint32_t>(pages),
       .reciprocal = ((uint64_t{1} << kReciprocalShift) + object_bytes - 1) / object_bytes,
       .objects_per_span = static_cast<uint32_t>(pages * kPageBytes / object_bytes),
-      .magazine_capacity = magazine_capacity(object_bytes),
+      .magazine_capacity = static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, 4, 512)),
       .claim_limit = static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, 1, 64)),
   };
 }

@@ -39,7 +39,7 @@ struct CacheParts : CentralParts {
   }
   void deallocate(ThreadCache& cache, SizeClass size_class, FreeNode* object) {
     if (cache.head(size_class)->room() == 0) {
-      cache.make_room(size_class, centrals[size_class], sentinels, cache_budget);
+      (void)cache.make_room(size_class, centrals[size_class], sentinels, cache_budget);
     }
     object->link_above(cache.head(size_class), kTestKey);
     cache.set_head(size_class, object);

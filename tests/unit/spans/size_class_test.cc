@@ -111,12 +111,10 @@ TEST(SizeClass, SpansHoldWhatTheyClaimAndWasteAtMost1In32BehindTheLastObject) {
 
 TEST(SizeClass, MagazinesAndClaimsAreBoundedInBytesButForOneObject) {
   for_each_class([](size_t, const SizeClassInfo& info) {
-    EXPECT_GE(info.magazine_capacity, 1u);
+    EXPECT_GE(info.magazine_capacity, 4u);
     EXPECT_LE(info.magazine_capacity, 512u);
     if (info.magazine_capacity > 4) {
       EXPECT_LE(info.magazine_capacity * info.object_bytes, size_t{32} << 10);
-    } else if (info.magazine_capacity > 1) {
-      EXPECT_LE(info.magazine_capacity * info.object_bytes, size_t{64} << 10);
     }
     EXPECT_GE(info.claim_limit, 1u);
     EXPECT_LE(info.claim_limit, 64u);
