@@ -11,6 +11,15 @@ namespace {
 // A block may be left where it is as long as at least this part of it stays in use.
 constexpr size_t kShrinkDivisor = 2;
 
+// A block that grows will grow again: where it must move, it gets this part of its size as room. The
+// classes up to 1 KiB are so narrow that a string growing by a few words would move at each step.
+constexpr size_t kGrowthDivisor = 8;
+
+size_t with_room_to_grow(size_t bytes, size_t old_bytes) {
+  const size_t wished = bytes + bytes / kGrowthDivisor;
+  return bytes > old_bytes && wished <= kMaxSmallBytes ? wished : bytes;
+}
+
 bool fits_in_place(size_t bytes, size_t old_bytes) {
   return bytes <= old_bytes && bytes > old_bytes / kShrinkDivisor;
 }
@@ -28,7 +37,8 @@ SPANMALLOC_NOINLINE void* reallocate_slow(void* pointer, size_t bytes) {
     return moved;
   }
   if (old_bytes <= kMaxSmallBytes && fits_in_place(bytes, old_bytes)) return pointer;
-  void* fresh = allocate(bytes);
+  void* fresh = allocate(with_room_to_grow(bytes, old_bytes));
+  if (fresh == nullptr) fresh = allocate(bytes);
   if (fresh == nullptr) {
     // Shrinking never fails: the block is large enough as it is.
     return bytes <= old_bytes ? pointer : nullptr;
