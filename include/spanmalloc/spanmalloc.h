@@ -25,8 +25,8 @@ const char* spanmalloc_version(void);
 size_t spanmalloc_release_memory(void);
 
 /* Where the memory of the process's heap is, in bytes. in_use + free_retained + released = mapped;
- * live_small + live_large + cached + free_in_spans + span_waste = in_use. Exact when no other thread
- * allocates meanwhile. */
+ * live_small + live_large + cached + free_in_spans + span_waste = in_use. Exact when no other
+ * thread allocates meanwhile. */
 typedef struct spanmalloc_stats {
   size_t size;           /* of this structure, set by the caller */
   size_t mapped;         /* pages that belong to the heap */
@@ -52,8 +52,8 @@ int spanmalloc_get_stats(spanmalloc_stats* stats);
  * Returns the length of the text. */
 size_t spanmalloc_stats_json(char* buffer, size_t capacity);
 
-/* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown or the
- * value is out of range. */
+/* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown or
+ * the value is out of range. */
 int spanmalloc_set_option(const char* name, uint64_t value);
 
 /* Reads an option. Returns 0, or -1 when the name is unknown. */

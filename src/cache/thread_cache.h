@@ -34,8 +34,8 @@ namespace spanmalloc {
 
 // The ends of lists, one for each class and capacity, made when they are first asked for. A list
 // starts small and its class's capacity grows fourfold when the lists overflow and the budget
-// allows it, so that a thread that frees little keeps little. Class 0 has the end of lists without room, which start
-// every class.
+// allows it, so that a thread that frees little keeps little. Class 0 has the end of lists without
+// room, which start every class.
 class SentinelTable {
  public:
   static constexpr uint8_t kLevels = 3;
@@ -58,7 +58,8 @@ class SentinelTable {
     const size_t full = kSizeClasses[size_class].magazine_capacity;
     const size_t divisor = size_t{1} << (2 * (kLevels - 1 - level));
     constexpr size_t kLeastBytes = size_t{8} << 10;
-    const size_t least = std::clamp<size_t>(kLeastBytes / kSizeClasses[size_class].object_bytes, 1, 4);
+    const size_t least =
+        std::clamp<size_t>(kLeastBytes / kSizeClasses[size_class].object_bytes, 1, 4);
     return full / divisor < least ? least : full / divisor;
   }
 
@@ -109,8 +110,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void accept(SizeClass size_class, const Claim& claim);
 
   // Makes the head list one that takes another object. Lists that overflow become longer ones while
-  // what all of this cache may hold beyond their first length is at most `budget` bytes. True when a magazine was handed to
-  // the central list.
+  // what all of this cache may hold beyond their first length is at most `budget` bytes. True when
+  // a magazine was handed to the central list.
   bool make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
                  size_t budget);
 

@@ -19,10 +19,10 @@ namespace {
 constexpr size_t kDepotFloorBytes = size_t{1} << 20;
 constexpr size_t kDepotShareOfHeap = 8;
 
-// What the lists of all thread caches, when full, hold beyond their first length is this part of the
-// memory in use; for each cache at least this much.
+// What the lists of all thread caches, when full, hold beyond their first length is this part of
+// the memory in use; for each cache at least this much.
 constexpr size_t kCacheShareOfHeap = 8;
-constexpr size_t kCacheFloorBytes = size_t{1024} << 10;
+constexpr size_t kCacheFloorBytes = size_t{1} << 20;
 
 }  // namespace
 

@@ -66,8 +66,8 @@ class Heap {
   // Bytes by which the lists of one thread cache may grow beyond their first length.
   size_t cache_budget() const;
 
-  // Makes free memory available before the heap grows: what rests in the calling thread's cache, and
-  // what lies in depots and waiting caches if there is enough of it. True when something was.
+  // Makes free memory available before the heap grows: what rests in the calling thread's cache,
+  // and what lies in depots and waiting caches if there is enough of it. True when something was.
   bool reclaim_before_growth();
 
   // Makes all free memory available that can be reached from this thread, at the edge of failure.

@@ -11,8 +11,9 @@ namespace {
 // A block may be left where it is as long as at least this part of it stays in use.
 constexpr size_t kShrinkDivisor = 2;
 
-// A block that grows will grow again: where it must move, it gets this part of its size as room. The
-// classes up to 1 KiB are so narrow that a string growing by a few words would move at each step.
+// A block that grows will grow again: where it must move, it gets this part of its size as room.
+// The classes up to 1 KiB are so narrow that a string growing by a few words would move at each
+// step.
 constexpr size_t kGrowthDivisor = 8;
 
 size_t with_room_to_grow(size_t bytes, size_t old_bytes) {

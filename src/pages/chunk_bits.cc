@@ -65,8 +65,7 @@ RunInChunk ChunkBits::find_release_candidate(size_t search, size_t group, size_t
 RunInChunk ChunkBits::find_free_huge_page() const {
   for (size_t first = kPagesPerChunk; first > 0;) {
     first -= kPagesPerHugePage;
-    if (in_use.all_clear(first, kPagesPerHugePage) &&
-        !released.all_set(first, kPagesPerHugePage)) {
+    if (in_use.all_clear(first, kPagesPerHugePage) && !released.all_set(first, kPagesPerHugePage)) {
       return {first, kPagesPerHugePage};
     }
   }

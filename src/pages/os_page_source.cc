@@ -83,8 +83,7 @@ bool OsPageSource::is_in_window(Arena arena) const {
 }
 
 // Reserves `bytes` bytes at a multiple of the chunk, if possible at `hint`; empty when refused.
-OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes,
-                                             Reserve reserve) const {
+OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes, Reserve reserve) const {
   if constexpr (!platform::kAddressHintsAllowed) hint = 0;
   uintptr_t begin = reserve(bytes, hint);
   if (begin == 0) return {};
@@ -147,9 +146,9 @@ OsPageSource::Arena* OsPageSource::rest_with(size_t bytes) {
 }
 
 void OsPageSource::keep_rest(Arena rest) {
-  Arena* smallest = std::min_element(
-      rests_, rests_ + kMaxRests,
-      [](const Arena& a, const Arena& b) { return a.bytes() < b.bytes(); });
+  Arena* smallest =
+      std::min_element(rests_, rests_ + kMaxRests,
+                       [](const Arena& a, const Arena& b) { return a.bytes() < b.bytes(); });
   if (smallest->bytes() < rest.bytes()) std::swap(*smallest, rest);
   if (rest.bytes() > 0) (void)platform::unmap(rest.begin, rest.bytes());
 }

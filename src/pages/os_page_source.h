@@ -10,8 +10,9 @@ namespace spanmalloc {
 
 // Memory of the operating system. Address space is reserved in arenas (Reserved), of which whole
 // chunks become Prepared as the heap grows; nothing is ever unmapped that was handed out. An arena
-// is placed by an address hint right behind the last one, so that the heap is one mapping. The first
-// arena is one chunk, Prepared at once: for a small process that is one system call and one mapping.
+// is placed by an address hint right behind the last one, so that the heap is one mapping. The
+// first arena is one chunk, Prepared at once: for a small process that is one system call and one
+// mapping.
 //
 // grow() and continues_at() are protected by the page heap's lock, open() by the caller; the
 // others use only the window and are thread-safe.

@@ -102,8 +102,8 @@ PageNumber PageAllocator::find_in_chunk(size_t chunk, PageCount count, PageCount
 }
 
 // The first chunk at or above `chunk`, where a root entry starts, whose root entry cannot be passed
-// by: with the free pages `run` directly below it, it may have a run of `count` pages. `run` becomes
-// the run directly below the answer.
+// by: with the free pages `run` directly below it, it may have a run of `count` pages. `run`
+// becomes the run directly below the answer.
 size_t PageAllocator::skip_roots(size_t chunk, PageCount count, Run& run) const {
   constexpr size_t kShift = chunks_shift(0);
   const size_t begin = chunk >> kShift;
@@ -133,8 +133,7 @@ PageAllocator::Search PageAllocator::find(PageCount count, PageCount alignment) 
       if (chunk >= end_chunk_) break;
     }
     PageSummary summary = entry(level, chunk >> chunks_shift(level));
-    while (level < kLeaf && summary.max() >= count.value &&
-           summary.max() < pages_of_entry(level)) {
+    while (level < kLeaf && summary.max() >= count.value && summary.max() < pages_of_entry(level)) {
       ++level;
       summary = entry(level, chunk >> chunks_shift(level));
     }
@@ -253,7 +252,9 @@ void PageAllocator::mark_free(PageRange pages) {
   lower_search_address(pages.first);
 }
 
-void PageAllocator::free(PageRange pages) { mark_free<Owner::kProgram, Backing::kRetained>(pages); }
+void PageAllocator::free(PageRange pages) {
+  mark_free<Owner::kProgram, Backing::kRetained>(pages);
+}
 
 void PageAllocator::free_released(PageRange pages) {
   mark_free<Owner::kProgram, Backing::kReleased>(pages);
@@ -337,8 +338,8 @@ void PageAllocator::update_parents(size_t first, size_t last) {
     last >>= kFanOutShift;
     changed = false;
     for (size_t index = first; index <= last; ++index) {
-      const PageSummary summary = merge_summaries(&entry(level, index << kFanOutShift), kFanOut,
-                                                  pages_of_entry(level));
+      const PageSummary summary =
+          merge_summaries(&entry(level, index << kFanOutShift), kFanOut, pages_of_entry(level));
       PageSummary& old = entry(level - 1, index);
       changed |= summary != old;
       old = summary;

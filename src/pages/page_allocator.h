@@ -5,8 +5,8 @@
 // of the level above, and so on for five levels; an entry of the root stands for 16 GiB. A search
 // walks in address order over the coarsest entries that start where it stands, adds up the run
 // that crosses their borders, and goes down a level only where an entry has a long enough run
-// inside. Root entries that hold nothing are passed by in a loop of a few instructions each, since a
-// terabyte has 64 of them: a search there takes less than twice what it takes in a gigabyte.
+// inside. Root entries that hold nothing are passed by in a loop of a few instructions each, since
+// a terabyte has 64 of them: a search there takes less than twice what it takes in a gigabyte.
 //
 // The search address is a page below which nothing is free; searches start there. It never points
 // into a hole of the address window.
@@ -110,9 +110,7 @@ class PageAllocator {
     size_t count;
   };
 
-  PageSummary& entry(size_t level, size_t index) {
-    return summaries_[level_begin_[level] + index];
-  }
+  PageSummary& entry(size_t level, size_t index) { return summaries_[level_begin_[level] + index]; }
   const PageSummary& entry(size_t level, size_t index) const {
     return summaries_[level_begin_[level] + index];
   }

@@ -8,9 +8,15 @@ namespace spanmalloc {
 
 namespace {
 
-size_t trailing_zeros(uint64_t word) { return static_cast<size_t>(std::countr_zero(word)); }
-size_t leading_zeros(uint64_t word) { return static_cast<size_t>(std::countl_zero(word)); }
-size_t ones(uint64_t word) { return static_cast<size_t>(std::popcount(word)); }
+size_t trailing_zeros(uint64_t word) {
+  return static_cast<size_t>(std::countr_zero(word));
+}
+size_t leading_zeros(uint64_t word) {
+  return static_cast<size_t>(std::countl_zero(word));
+}
+size_t ones(uint64_t word) {
+  return static_cast<size_t>(std::popcount(word));
+}
 
 // Calls visit(word index, mask) for each word that the bits [first, first + count) touch.
 template <typename Visitor>
@@ -36,31 +42,28 @@ void PageBitmap::clear(size_t first, size_t count) {
 
 size_t PageBitmap::count_set(size_t first, size_t count) const {
   size_t total = 0;
-  for_each_word(first, count, [this, &total](size_t word, uint64_t mask) {
-    total += ones(words_[word] & mask);
-  });
+  for_each_word(first, count,
+                [this, &total](size_t word, uint64_t mask) { total += ones(words_[word] & mask); });
   return total;
 }
 
 bool PageBitmap::all_clear(size_t first, size_t count) const {
   uint64_t set = 0;
-  for_each_word(first, count, [this, &set](size_t word, uint64_t mask) {
-    set |= words_[word] & mask;
-  });
+  for_each_word(first, count,
+                [this, &set](size_t word, uint64_t mask) { set |= words_[word] & mask; });
   return set == 0;
 }
 
 bool PageBitmap::all_set(size_t first, size_t count) const {
   uint64_t clear = 0;
-  for_each_word(first, count, [this, &clear](size_t word, uint64_t mask) {
-    clear |= ~words_[word] & mask;
-  });
+  for_each_word(first, count,
+                [this, &clear](size_t word, uint64_t mask) { clear |= ~words_[word] & mask; });
   return clear == 0;
 }
 
 size_t PageBitmap::find_clear_run(size_t count, size_t from) const {
-  size_t run = 0;                            // clear bits directly below the word
-  uint64_t hidden = low_bits(from % 64);     // bits of the first word that are below `from`
+  size_t run = 0;                         // clear bits directly below the word
+  uint64_t hidden = low_bits(from % 64);  // bits of the first word that are below `from`
   for (size_t i = from / 64; i < kWords; ++i) {
     const uint64_t word = words_[i] | hidden;
     hidden = 0;
@@ -136,8 +139,7 @@ PageSummary PageBitmap::summarize() const {
   return {start, max, run};
 }
 
-PageSummary PageBitmap::summary_after_clear(PageSummary before, size_t first,
-                                            size_t count) const {
+PageSummary PageBitmap::summary_after_clear(PageSummary before, size_t first, size_t count) const {
   // The only run that is new is the one that the bits have become part of.
   const size_t run_first = first - clear_run_below(first);
   const size_t run_end = find_set(first + count);

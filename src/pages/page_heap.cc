@@ -51,8 +51,8 @@ PageAllocation PageHeap::allocate(PageCount count, PageCount alignment, Growth g
   return allocate_locked(count, alignment, growth);
 }
 
-PageHeap::Recorded PageHeap::allocate_recorded(PageCount count, PageCount alignment,
-                                               Growth growth, RecordPool& records) {
+PageHeap::Recorded PageHeap::allocate_recorded(PageCount count, PageCount alignment, Growth growth,
+                                               RecordPool& records) {
   MutexLock lock(mutex_);
   void* record = records.take();
   if (record == nullptr) return {};
@@ -254,9 +254,9 @@ void PageHeap::check_invariants() const {
                    "released pages miscounted");
   SPANMALLOC_CHECK(totals.retained + (hidden - hidden_released) == count_of(free_retained_),
                    "retained pages miscounted");
-  SPANMALLOC_CHECK(pages_.mapped().total() ==
-                       count_of(in_use_) + count_of(free_retained_) + count_of(released_),
-                   "mapped pages are neither in use nor retained nor released");
+  SPANMALLOC_CHECK(
+      pages_.mapped().total() == count_of(in_use_) + count_of(free_retained_) + count_of(released_),
+      "mapped pages are neither in use nor retained nor released");
 }
 
 }  // namespace spanmalloc

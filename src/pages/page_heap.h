@@ -34,11 +34,11 @@ struct PageHeapStats {
   PageCount in_use;
   PageCount free_retained;
   PageCount released;
-  uint64_t grow_calls = 0;          // ranges got from the source
-  uint64_t grow_refusals = 0;       // requests for growth that failed
-  uint64_t scavenged_pages = 0;     // retained pages given back, ever
-  uint64_t scavenge_calls = 0;      // release calls to the source
-  uint64_t scavenge_refusals = 0;   // release calls that the source refused
+  uint64_t grow_calls = 0;         // ranges got from the source
+  uint64_t grow_refusals = 0;      // requests for growth that failed
+  uint64_t scavenged_pages = 0;    // retained pages given back, ever
+  uint64_t scavenge_calls = 0;     // release calls to the source
+  uint64_t scavenge_refusals = 0;  // release calls that the source refused
 };
 
 class PageHeap {

@@ -68,10 +68,10 @@ bool PageHeap::begin_release(Release& release, ChunkNumber chunk, ScavengeUnit u
     const ChunkBits& bits = pages_.chunk(chunk);
     // Wherever the search for the chunk stood, all of the chunk is looked at: a chunk is taken off
     // the list as a whole.
-    run = unit == ScavengeUnit::kHugePage
-              ? bits.find_free_huge_page()
-              : bits.find_release_candidate(kPagesPerChunk - 1, group, max.value,
-                                            kPagesPerHugePage);
+    run =
+        unit == ScavengeUnit::kHugePage
+            ? bits.find_free_huge_page()
+            : bits.find_release_candidate(kPagesPerChunk - 1, group, max.value, kPagesPerHugePage);
   }
   if (run.count == 0) {
     pages_.scavenge_index().set_empty(chunk, unit);

@@ -21,8 +21,8 @@ class PageSummary {
 
   // REQUIRES: start, end <= max <= kMaxPages; if one is kMaxPages, so are the others.
   constexpr PageSummary(size_t start, size_t max, size_t end)
-      : packed_(max == kMaxPages ? kAllFree
-                                 : start | max << kFieldBits | end << (2 * kFieldBits)) {}
+      : packed_(max == kMaxPages ? kAllFree : start | max << kFieldBits | end << (2 * kFieldBits)) {
+  }
 
   // A part of `pages` pages, all of them free.
   static constexpr PageSummary all_free(size_t pages) { return {pages, pages, pages}; }

@@ -65,8 +65,7 @@ void ScavengeCursor::lower(Position seen, PageNumber page) {
 }
 
 void ScavengeCursor::clear(Position seen) {
-  stored_.compare_exchange_strong(seen.stored, seen.stored & ~kPageMask,
-                                  std::memory_order_relaxed);
+  stored_.compare_exchange_strong(seen.stored, seen.stored & ~kPageMask, std::memory_order_relaxed);
   count_shared_write();
 }
 

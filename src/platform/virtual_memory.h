@@ -49,7 +49,8 @@ ReleaseResult release(uintptr_t address, size_t bytes);
 // cannot; both ranges are then unchanged.
 [[nodiscard]] bool move_pages(uintptr_t from, uintptr_t to, size_t bytes);
 
-// Prepared -> Ready for the whole range in one call, where the kernel can (Linux 5.14). Only a wish.
+// Prepared -> Ready for the whole range in one call, where the kernel can (Linux 5.14). Only a
+// wish.
 void populate(uintptr_t address, size_t bytes);
 
 enum class HugePages { kAsk, kRefuse };

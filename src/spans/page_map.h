@@ -3,8 +3,8 @@
 //
 // Two halves. The class map has one byte a page: the size class when an object of a span of small
 // objects starts there, 0 otherwise (foreign, null, free or large, or only the middle of an object:
-// the slow path asks further). It is all that a free on the hot path reads. The span leaves have one pointer a page, by chunk; slow paths
-// read them.
+// the slow path asks further). It is all that a free on the hot path reads. The span leaves have
+// one pointer a page, by chunk; slow paths read them.
 //
 // The address window starts at address 0, so a page's index is its address divided by 8 KiB and
 // one comparison with the window's end answers every other 64-bit value.

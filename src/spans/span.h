@@ -63,8 +63,8 @@ class Span {
 
   // Index of the object that contains `address`. REQUIRES: address lies in the span.
   size_t object_index(uintptr_t address) const {
-    return static_cast<size_t>(
-        (uint64_t{address - base_} * kSizeClasses[size_class_].reciprocal) >> kReciprocalShift);
+    return static_cast<size_t>((uint64_t{address - base_} * kSizeClasses[size_class_].reciprocal) >>
+                               kReciprocalShift);
   }
   // Whether an object starts at `address`. REQUIRES: address lies in the span.
   bool is_object_start(uintptr_t address) const {

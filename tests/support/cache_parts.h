@@ -16,7 +16,9 @@ struct CacheParts : CentralParts {
     sentinels.open(kTestKey);
   }
 
-  ThreadCache* acquire() { return registry.acquire(kTestKey, page_map.class_map().view(), sentinels); }
+  ThreadCache* acquire() {
+    return registry.acquire(kTestKey, page_map.class_map().view(), sentinels);
+  }
 
   // malloc and free of one class through a cache, as the heap composes them.
   FreeNode* allocate(ThreadCache& cache, SizeClass size_class) {

@@ -65,7 +65,9 @@ inline void drain_objects(const CentralList& central, const std::vector<FreeNode
   central.drain(make_magazine(objects, &sentinel), kTestKey);
 }
 
-inline uintptr_t address_of(const FreeNode* object) { return reinterpret_cast<uintptr_t>(object); }
+inline uintptr_t address_of(const FreeNode* object) {
+  return reinterpret_cast<uintptr_t>(object);
+}
 
 }  // namespace spanmalloc::testing
 

@@ -63,8 +63,7 @@ class Program {
       object.bytes = kSizeClasses[object.size_class].object_bytes;
       object.address = parts_.allocate(cache_, object.size_class);
     } else {
-      object.span =
-          parts_.spans.new_large({5 + random_() % 100}, PageCount{1}, Growth::kAllowed);
+      object.span = parts_.spans.new_large({5 + random_() % 100}, PageCount{1}, Growth::kAllowed);
       if (object.span != nullptr) {
         object.bytes = object.span->bytes().value;
         object.address = reinterpret_cast<void*>(object.span->base());
@@ -95,7 +94,8 @@ class Program {
   void check() {
     parts_.page_heap.check_invariants();
     cache_.check_invariants(parts_.page_map.class_map());
-    parts_.centrals.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });
+    parts_.centrals.for_each(
+        [](const CentralList& central, SizeClass) { central.check_invariants(); });
   }
 
   CacheParts parts_;
