@@ -171,10 +171,14 @@ size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels)
 }
 
 bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const {
-  const Claim claim = reserves_[size_class].claim;
-  const size_t offset = address - claim.word_base;
+  // Acquire: the bits are those of a claim with this base if the base is the same after them.
+  const Claim& claim = reserves_[size_class].claim;
+  const uintptr_t base = __atomic_load_n(&claim.word_base, __ATOMIC_ACQUIRE);
+  const uint64_t claimed = __atomic_load_n(&claim.bits, __ATOMIC_ACQUIRE);
+  const bool is_whole = __atomic_load_n(&claim.word_base, __ATOMIC_RELAXED) == base;
+  const size_t offset = address - base;
   const size_t bytes = kSizeClasses[size_class].object_bytes;
-  if (offset < 64 * bytes && (claim.bits >> (offset / bytes) & 1) != 0) return true;
+  if (is_whole && offset < 64 * bytes && (claimed >> (offset / bytes) & 1) != 0) return true;
   for (const FreeNode* node : {heads_[size_class], reserves_[size_class].spare.top}) {
     // The owner may change the list meanwhile: only blocks of the class are followed, and no more
     // of them than a list can have.

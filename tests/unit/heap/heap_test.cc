@@ -15,6 +15,10 @@
 #include "platform/virtual_memory.h"
 #include "unit/heap/heap_fixture.h"
 
+// The longest history: a suppression applies only where the stack of the other side is known.
+extern "C" const char* __tsan_default_options() {
+  return "history_size=7";
+}
 // Looks of one thread at another's cache are races by design: what they see may be stale.
 extern "C" const char* __tsan_default_suppressions() {
   return "race:spanmalloc::ThreadCache::holds\n"
