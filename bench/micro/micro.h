@@ -1,4 +1,4 @@
-// What the Google Benchmark programs share: registration under a name, and a random source.
+// What the Google Benchmark programs share: registration under a name, and the random source.
 #ifndef SPANMALLOC_BENCH_MICRO_MICRO_H_
 #define SPANMALLOC_BENCH_MICRO_MICRO_H_
 
@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+
+#include "../random.h"
 
 namespace micro {
 
@@ -26,25 +28,7 @@ inline void report_time_each(benchmark::State& state, size_t count) {
       Counter(static_cast<double>(count), Counter::kIsIterationInvariantRate | Counter::kInvert);
 }
 
-// xorshift64*: cheap beside what is measured, the same sequence on every machine.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
-
-  uint64_t next() {
-    state_ ^= state_ >> 12;
-    state_ ^= state_ << 25;
-    state_ ^= state_ >> 27;
-    return (state_ * 0x2545f4914f6cdd1du) >> 16;
-  }
-  // Uniform in [0, bound).
-  size_t below(size_t bound) { return static_cast<size_t>(next() % bound); }
-  // Uniform in [low, high].
-  size_t between(size_t low, size_t high) { return low + below(high - low + 1); }
-
- private:
-  uint64_t state_;
-};
+using bench::Random;
 
 }  // namespace micro
 

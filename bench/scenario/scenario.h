@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "../random.h"
+
 namespace scenario {
 
 // The number given as argument `index`, or `otherwise` when there is none.
@@ -17,19 +19,9 @@ inline size_t argument(int count, char** arguments, int index, size_t otherwise)
   return index < count ? std::strtoul(arguments[index], nullptr, 10) : otherwise;
 }
 
-// xorshift64*: cheap beside malloc, the same sequence on every machine.
-class Random {
+class Random : public bench::Random {
  public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
-
-  uint64_t next() {
-    state_ ^= state_ >> 12;
-    state_ ^= state_ << 25;
-    state_ ^= state_ >> 27;
-    return (state_ * 0x2545f4914f6cdd1du) >> 16;
-  }
-  // Nearly uniform in [0, bound), without a division. REQUIRES: bound <= 2^32.
-  size_t below(size_t bound) { return ((next() >> 16) * bound) >> 32; }
+  using bench::Random::Random;
 
   // A size as server programs ask for them: mostly 16 to 256 bytes, some to 4 KiB, few to 64 KiB.
   size_t server_size() {
@@ -38,9 +30,6 @@ class Random {
     if (kind < 98) return 256 + below(4096 - 256);
     return 4096 + below(65536 - 4096);
   }
-
- private:
-  uint64_t state_;
 };
 
 // Allocates `size` bytes and writes the first and the last, as a program would.
