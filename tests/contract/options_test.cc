@@ -1,6 +1,6 @@
 // SPANMALLOC_OPTIONS: what is wrong in it is reported once and ignored.
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 
 #include "contract/expect.h"
 #include "contract/process.h"
@@ -12,10 +12,8 @@ char report[65536];
 
 // Runs this program again with the options, keeps what it writes to stderr, returns its status.
 int run_with(const char* options) {
-  char name[] = "/tmp/spanmalloc-options-XXXXXX";
-  const int file = mkstemp(name);
+  const int file = memfd_create("report", 0);
   if (file < 0) return -1;
-  unlink(name);
   setenv(kVariable, options, 1);
   const int saved = dup(2);
   dup2(file, 2);
