@@ -12,6 +12,10 @@ namespace {
 // Sections under these locks take well under a microsecond; a sleep and a wake take several.
 constexpr int kSpinRounds = 100;
 
+// A sleeper looks again after this time by itself, so that a wake that never comes (a system call
+// filter may refuse it) delays it and does not stop it.
+constexpr uint64_t kSleepNanoseconds = 100'000'000;
+
 // Ranks that the calling thread holds, as bits; kept in debug builds only.
 [[maybe_unused]] thread_local uint32_t held_ranks SPANMALLOC_INITIAL_EXEC_TLS = 0;
 
@@ -84,7 +88,7 @@ void Mutex::lock_slow(uint32_t mine) {
       continue;
     }
     count_lock(rank_, LockEvent::kSlept);
-    platform::futex_wait(word_, seen | kContended, platform::kWaitForever);
+    platform::futex_wait(word_, seen | kContended, kSleepNanoseconds);
     seen = word_.load(std::memory_order_relaxed);
   }
 }

@@ -47,18 +47,30 @@ Span* new_span(PageCount count, PageCount alignment) {
   return span;
 }
 
-// Brings the content of `from` into the new span `to` and ends `from`.
-void move_content(Span* from, Span* to) {
+platform::MoveResult move_pages(const Span* from, const Span* to) {
   const size_t bytes = from->bytes().value;
-  if (bytes >= kMovePagesBytes) count_shared_write();
-  if (bytes >= kMovePagesBytes &&
-      page_moves.fetch_add(1, std::memory_order_relaxed) < kMaxPageMoves &&
-      platform::move_pages(from->base(), to->base(), bytes)) {
-    heap.spans().delete_large_released(from);
-    return;
+  if (bytes < kMovePagesBytes) return platform::MoveResult::kRefused;
+  count_shared_write();
+  if (page_moves.fetch_add(1, std::memory_order_relaxed) >= kMaxPageMoves) {
+    return platform::MoveResult::kRefused;
   }
-  memcpy(reinterpret_cast<void*>(to->base()), reinterpret_cast<const void*>(from->base()), bytes);
+  return platform::move_pages(from->base(), to->base(), bytes);
+}
+
+// Brings the content of `from` into the new span `to` and ends `from`. False when the system took
+// the memory of `to` away; `from` is then as it was, and `to` stays in use for good, so that nobody
+// gets its addresses.
+bool move_content(Span* from, Span* to) {
+  const platform::MoveResult result = move_pages(from, to);
+  if (result == platform::MoveResult::kTargetLost) return false;
+  if (result == platform::MoveResult::kMoved) {
+    heap.spans().delete_large_released(from);
+    return true;
+  }
+  memcpy(reinterpret_cast<void*>(to->base()), reinterpret_cast<const void*>(from->base()),
+         from->bytes().value);
   (void)heap.spans().delete_large(from);
+  return true;
 }
 
 void* object_of(const Span* span) {
@@ -141,8 +153,7 @@ void* reallocate_large(void* pointer, size_t bytes) {
     moved = new_span(count, PageCount{1});
     if (moved == nullptr) return nullptr;
   }
-  move_content(span, moved);
-  return object_of(moved);
+  return move_content(span, moved) ? object_of(moved) : nullptr;
 }
 
 }  // namespace spanmalloc

@@ -44,10 +44,14 @@ ReleaseResult release(uintptr_t address, size_t bytes);
 // Any -> None. False when the kernel refuses (too many mappings); the range is then unchanged.
 [[nodiscard]] bool unmap(uintptr_t address, size_t bytes);
 
+// What became of the two ranges of move_pages(). kRefused: the source is unchanged, the target is
+// Prepared or Ready. kTargetLost: the source is unchanged, the target is None and could not be had
+// again; it must never be touched.
+enum class MoveResult { kMoved, kRefused, kTargetLost };
+
 // Moves the pages of [from, from + bytes) to [to, to + bytes) without copying. The target must be
-// Prepared or Ready and loses what it had; the source becomes Prepared. False when the kernel
-// cannot; both ranges are then unchanged.
-[[nodiscard]] bool move_pages(uintptr_t from, uintptr_t to, size_t bytes);
+// Prepared or Ready and loses what it had; the source becomes Prepared.
+[[nodiscard]] MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes);
 
 // Prepared -> Ready for the whole range in one call, where the kernel can (Linux 5.14). Only a
 // wish.

@@ -21,6 +21,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -34,6 +38,26 @@ uintptr_t map_anonymous(size_t bytes, uintptr_t hint, int protection, int extra_
   void* address = mmap(reinterpret_cast<void*>(hint), bytes, protection,
                        MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
   return address == MAP_FAILED ? 0 : reinterpret_cast<uintptr_t>(address);
+}
+
+bool has_limit(decltype(RLIMIT_AS) resource) {
+  rlimit limit{};
+  return getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
+// Makes the range Prepared if it is None after a refused move. Before Linux 6.17 the kernel unmaps
+// the target first and then refuses a source that lies in two mappings. False when the range is
+// still None. Nothing else is mapped there meanwhile: the kernel chooses addresses far above the
+// heap, and the heap's own hints point to where it has not been yet.
+bool map_again(uintptr_t address, size_t bytes) {
+  void* wanted = reinterpret_cast<void*>(address);
+  void* mapped = mmap(wanted, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (mapped == wanted) return true;
+  if (mapped == MAP_FAILED) return errno == EEXIST;
+  // A kernel that does not know the flag found the place taken.
+  (void)munmap(mapped, bytes);
+  return true;
 }
 
 }  // namespace
@@ -80,12 +104,16 @@ bool unmap(uintptr_t address, size_t bytes) {
   return munmap(reinterpret_cast<void*>(address), bytes) == 0;
 }
 
-bool move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
+MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
   ErrnoGuard errno_guard;
+  // The kernel unmaps the target, then asks whether the process may have as much again. Under a
+  // limit that was set below what is mapped, the answer is no.
+  if (has_limit(RLIMIT_AS) || has_limit(RLIMIT_DATA)) return MoveResult::kRefused;
   void* moved =
       mremap(reinterpret_cast<void*>(from), bytes, bytes,
              MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
-  return moved != MAP_FAILED;
+  if (moved != MAP_FAILED) return MoveResult::kMoved;
+  return map_again(to, bytes) ? MoveResult::kRefused : MoveResult::kTargetLost;
 }
 
 void populate(uintptr_t address, size_t bytes) {

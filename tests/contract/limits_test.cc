@@ -204,6 +204,34 @@ CASE(address_space_limited_below_its_use) {
   EXPECT_EQ(status, 0);
 }
 
+// A large block that must move to grow: the pages are not moved where the kernel would take the
+// target away first and then refuse.
+CASE(realloc_below_a_limit_that_is_exceeded) {
+  for (const auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
+    const int status = contract::run_in_child(kSeconds, [resource] {
+      constexpr size_t kBytes = kMiB;
+      void* block = malloc(kBytes);
+      void* behind = malloc(300 * kKiB);
+      void* room = malloc(20 * kMiB);
+      void* last = malloc(300 * kKiB);
+      REQUIRE(block != nullptr && behind != nullptr && room != nullptr && last != nullptr);
+      contract::fill(block, kBytes, 5);
+      contract::fill(room, 20 * kMiB, 6);
+      free(room);
+      const rlimit limits{kMiB, kMiB};
+      REQUIRE(setrlimit(resource, &limits) == 0);
+      void* larger = realloc(block, 3 * kMiB);
+      REQUIRE(larger != nullptr);
+      EXPECT(contract::is_filled(larger, kBytes, kBytes, 5));
+      contract::fill(larger, 3 * kMiB, 7);
+      free(larger);
+      free(behind);
+      free(last);
+    });
+    EXPECT_EQ(status, 0);
+  }
+}
+
 int main(int argc, char** argv) {
   if (argc > 1 && strchr(argv[1], ':') != nullptr) return child(argv[1]);
   return contract::run_cases(argc, argv);
