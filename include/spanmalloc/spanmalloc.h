@@ -52,6 +52,22 @@ int spanmalloc_get_stats(spanmalloc_stats* stats);
  * Returns the length of the text. */
 size_t spanmalloc_stats_json(char* buffer, size_t capacity);
 
+/* What happens when the heap would pass its memory limit. */
+typedef enum spanmalloc_limit_kind {
+  SPANMALLOC_LIMIT_SOFT = 0, /* free memory goes back at once; no request fails for it */
+  SPANMALLOC_LIMIT_HARD = 1  /* as soft, and what still does not fit fails with ENOMEM */
+} spanmalloc_limit_kind;
+
+/* Bounds what the heap holds: memory in use, free memory that is still backed, and the allocator's
+ * own records, in bytes; 0 for no limit. What is beyond it goes back before the call returns, as
+ * far as it is free. Without a limit of its own a program in a container has a soft one of 95 % of
+ * the container's. Returns 0, or -1 when the kind is unknown or the limit over 128 TiB. */
+int spanmalloc_set_memory_limit(size_t bytes, spanmalloc_limit_kind kind);
+
+/* The limit in effect, or SIZE_MAX when there is none. *kind, unless `kind` is NULL, becomes its
+ * kind. */
+size_t spanmalloc_get_memory_limit(spanmalloc_limit_kind* kind);
+
 /* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown or
  * the value is out of range. */
 int spanmalloc_set_option(const char* name, uint64_t value);

@@ -52,6 +52,21 @@ SPANMALLOC_EXPORT size_t spanmalloc_stats_json(char* buffer, size_t capacity) {
   return out.length();
 }
 
+SPANMALLOC_EXPORT int spanmalloc_set_memory_limit(size_t bytes, spanmalloc_limit_kind kind) {
+  if (kind != SPANMALLOC_LIMIT_SOFT && kind != SPANMALLOC_LIMIT_HARD) return -1;
+  if (bytes > kOptionTable[static_cast<size_t>(Option::kMemoryLimit)].most) return -1;
+  platform::ErrnoGuard errno_guard;
+  heap.set_memory_limit(Bytes{bytes},
+                        kind == SPANMALLOC_LIMIT_HARD ? LimitKind::kHard : LimitKind::kSoft);
+  return 0;
+}
+
+SPANMALLOC_EXPORT size_t spanmalloc_get_memory_limit(spanmalloc_limit_kind* kind) {
+  const MemoryLimit& limit = heap.page_heap().limit();
+  if (kind != nullptr) *kind = limit.is_hard() ? SPANMALLOC_LIMIT_HARD : SPANMALLOC_LIMIT_SOFT;
+  return limit.bytes();
+}
+
 SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {
   const OptionRow* row = Options::find(name, strlen(name));
   if (row == nullptr || !heap.options().set(row->option, value)) return -1;

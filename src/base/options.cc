@@ -44,6 +44,46 @@ bool parse_number(const char* text, size_t length, uint64_t* value) {
   return true;
 }
 
+// As parse_number(), with the letter of a power of 1024 behind it.
+bool parse_bytes(const char* text, size_t length, uint64_t* value) {
+  unsigned shift = 0;
+  if (length > 0) {
+    // Bit 5 tells small letters from capitals.
+    switch (text[length - 1] & ~0x20) {
+      case 'K':
+        shift = 10;
+        break;
+      case 'M':
+        shift = 20;
+        break;
+      case 'G':
+        shift = 30;
+        break;
+      default:
+        break;
+    }
+  }
+  if (!parse_number(text, length - (shift != 0 ? 1 : 0), value)) return false;
+  return !__builtin_mul_overflow(*value, uint64_t{1} << shift, value);
+}
+
+// Finds the text among names that are separated by '|'; its position is the value.
+bool find_name(const char* names, const char* text, size_t length, uint64_t* value) {
+  for (*value = 0; names != nullptr; ++*value) {
+    const char* end = strchr(names, '|');
+    const size_t name_length = end != nullptr ? static_cast<size_t>(end - names) : strlen(names);
+    if (name_length == length && memcmp(names, text, length) == 0) return true;
+    names = end != nullptr ? end + 1 : nullptr;
+  }
+  return false;
+}
+
+bool parse_value(const OptionRow& row, const char* text, size_t length, uint64_t* value) {
+  if (find_name(row.names, text, length, value)) return true;
+  if (row.unit == OptionUnit::kBytes) return parse_bytes(text, length, value);
+  return parse_number(text, length, value);
+}
+
 }  // namespace
 
 bool Options::set(Option option, uint64_t value) {
@@ -68,7 +108,7 @@ void Options::parse_one(const char* text, size_t length) {
   const OptionRow* row = find(text, name_length);
   if (row == nullptr) return report("is unknown", text, length);
   uint64_t value = 0;
-  if (!parse_number(text + name_length + 1, length - name_length - 1, &value) ||
+  if (!parse_value(*row, text + name_length + 1, length - name_length - 1, &value) ||
       !set(row->option, value)) {
     report("has a bad value", text, length);
   }

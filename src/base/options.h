@@ -16,8 +16,20 @@ enum class Option : uint8_t {
   kHugePages,
   kTrace,
   kStatsAtExit,
+  kMemoryLimit,
+  kMemoryLimitHard,
+  kCgroup,
+  kPressure,
+  kPolicy,
+  kIdleAgeEpochs,
   kCount,
 };
+
+// The values of Option::kPolicy.
+enum class ReleasePolicy : uint8_t { kPeak, kIdleAge };
+
+// What the text of a value may be besides decimal digits. kBytes: digits with K, M or G behind.
+enum class OptionUnit : uint8_t { kNumber, kBytes };
 
 struct OptionRow {
   Option option;
@@ -26,6 +38,9 @@ struct OptionRow {
   uint64_t least;
   uint64_t most;
   const char* help;
+  OptionUnit unit = OptionUnit::kNumber;
+  // Names of the values from 0 on, separated by '|'; nullptr when they have none.
+  const char* names = nullptr;
 };
 
 inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOptionTable{{
@@ -39,8 +54,23 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
      "most processor time that the scavenger uses, in percent of one processor"},
     {Option::kHugePages, "huge_pages", 0, 0, 1,
      "1: ask the kernel to back new memory by huge pages; 0: leave it to the kernel"},
-    {Option::kTrace, "trace", 0, 0, 1, "1: one line on standard error for each scavenger cycle"},
+    {Option::kTrace, "trace", 0, 0, 1,
+     "1 or scavenger: one line on standard error for each scavenger cycle", OptionUnit::kNumber,
+     "off|scavenger"},
     {Option::kStatsAtExit, "stats", 0, 0, 1, "1: print statistics when the program ends"},
+    {Option::kMemoryLimit, "memory_limit", 0, 0, uint64_t{1} << 47,
+     "bytes (K, M, G) that the heap should not hold more than; 0: no limit", OptionUnit::kBytes},
+    {Option::kMemoryLimitHard, "memory_limit_hard", 0, 0, 1,
+     "1: requests beyond memory_limit fail; 0: they only make memory go back sooner"},
+    {Option::kCgroup, "cgroup", 1, 0, 1,
+     "1: without memory_limit, 95 % of the container's limit is a soft one; 0: it is ignored"},
+    {Option::kPressure, "pressure", 1, 0, 1,
+     "1: memory goes back sooner while the system or the container is short of it"},
+    {Option::kPolicy, "policy", 0, 0, 1,
+     "0 or peak: keep what recent peaks needed; 1 or idle_age: keep what was used lately",
+     OptionUnit::kNumber, "peak|idle_age"},
+    {Option::kIdleAgeEpochs, "idle_age", 10, 1, 1000000,
+     "for policy=idle_age: epochs without use after which free memory goes back"},
 }};
 
 class Options {

@@ -53,6 +53,26 @@ void Heap::read_options() {
 void Heap::apply_options() {
   page_heap_.set_huge_pages(options_[Option::kHugePages] != 0 ? platform::HugePages::kAsk
                                                               : platform::HugePages::kRefuse);
+  page_heap_.limit().set_wanted(
+      Bytes{options_[Option::kMemoryLimit]},
+      options_[Option::kMemoryLimitHard] != 0 ? LimitKind::kHard : LimitKind::kSoft);
+}
+
+void Heap::set_memory_limit(Bytes limit, LimitKind kind) {
+  (void)options_.set(Option::kMemoryLimit, limit.value);
+  (void)options_.set(Option::kMemoryLimitHard, kind == LimitKind::kHard ? 1 : 0);
+  apply_options();
+  limit_keeper_.start_epoch();
+  if (is_open()) reduce_to_limit();
+}
+
+void Heap::reduce_to_limit() {
+  page_heap_.forget_over_limit();
+  if (!limit_keeper_.should_reduce()) return;
+  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
+    (void)cache->flush_idle(centrals_, sentinels());
+  }
+  (void)limit_keeper_.reduce(key_);
 }
 
 ThreadCache* Heap::attach_thread() {

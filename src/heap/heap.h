@@ -17,6 +17,7 @@
 #include "pages/os_page_source.h"
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
+#include "scavenger/limit_keeper.h"
 #include "scavenger/scavenger.h"
 #include "spans/page_map.h"
 #include "spans/span_allocator.h"
@@ -73,6 +74,14 @@ class Heap {
   // Makes all free memory available that can be reached from this thread, at the edge of failure.
   void reclaim_everything();
 
+  // For malloc, which has taken pages and not yet used them: where they pass the memory limit,
+  // gives back what this thread can reach. Called without a lock.
+  void keep_limit() {
+    if (SPANMALLOC_UNLIKELY(page_heap_.was_over_limit())) reduce_to_limit();
+  }
+  // Sets the limit on what the heap holds, and gives back what is beyond it. 0 bytes: no limit.
+  void set_memory_limit(Bytes limit, LimitKind kind);
+
   // Gives all free memory back to the system; returns the bytes.
   size_t release_everything();
 
@@ -83,6 +92,7 @@ class Heap {
 
   static void on_thread_exit(void* cache);
   void register_with_system();
+  void reduce_to_limit();
 
   HeapTables& tables_;
   MetadataArena arena_;
@@ -92,6 +102,7 @@ class Heap {
   SpanAllocator spans_{page_heap_, page_map_, arena_};
   CentralLists centrals_{tables_.centrals, spans_, page_map_, arena_};
   ThreadCacheRegistry registry_{arena_};
+  LimitKeeper limit_keeper_{page_heap_, centrals_, registry_, tables_.sentinels};
   Options options_;
   SystemScavengerClock clock_;
   Scavenger scavenger_{page_heap_, centrals_, registry_, tables_.sentinels, options_, clock_};

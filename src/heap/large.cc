@@ -44,6 +44,7 @@ Span* new_span(PageCount count, PageCount alignment) {
     heap.reclaim_everything();
     span = spans.new_large(count, alignment, Growth::kAllowed);
   }
+  heap.keep_limit();
   return span;
 }
 
@@ -143,7 +144,10 @@ void* reallocate_large(void* pointer, size_t bytes) {
     heap.spans().shrink_large_released(span, count);
     return pointer;
   }
-  if (heap.spans().resize_large(span, count)) return pointer;
+  if (heap.spans().resize_large(span, count)) {
+    heap.keep_limit();
+    return pointer;
+  }
   // A block that grows will grow again: it is put where free pages follow it.
   const PageCount room{count.value / 4};
   Span* moved = new_span(count + room, PageCount{1});

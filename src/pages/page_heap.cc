@@ -47,18 +47,36 @@ bool PageHeap::open(AddressWindow window) {
 }
 
 PageAllocation PageHeap::allocate(PageCount count, PageCount alignment, Growth growth) {
-  MutexLock lock(mutex_);
-  return allocate_locked(count, alignment, growth);
+  PageAllocation allocation;
+  {
+    MutexLock lock(mutex_);
+    allocation = allocate_locked(count, alignment, growth);
+  }
+  return paid_for(allocation);
+}
+
+PageAllocation PageHeap::paid_for(const PageAllocation& allocation) {
+  if (!must_pay_for(allocation.released) || pay_for(allocation.released)) return allocation;
+  take_back_allocation(allocation.pages, nullptr, nullptr);
+  return {};
 }
 
 PageHeap::Recorded PageHeap::allocate_recorded(PageCount count, PageCount alignment, Growth growth,
                                                RecordPool& records) {
-  MutexLock lock(mutex_);
-  void* record = records.take();
-  if (record == nullptr) return {};
-  const PageAllocation pages = allocate_locked(count, alignment, growth);
-  if (!pages.ok()) {
-    records.give_back(record);
+  PageAllocation pages;
+  void* record;
+  {
+    MutexLock lock(mutex_);
+    record = records.take();
+    if (record == nullptr) return {};
+    pages = allocate_locked(count, alignment, growth);
+    if (!pages.ok()) {
+      records.give_back(record);
+      return {};
+    }
+  }
+  if (must_pay_for(pages.released) && !pay_for(pages.released)) {
+    take_back_allocation(pages.pages, &records, record);
     return {};
   }
   return {pages, record};
@@ -71,7 +89,7 @@ PageAllocation PageHeap::allocate_locked(PageCount count, PageCount alignment, G
   if (!is_aligned(window_.base, alignment.bytes().value)) return {};
 
   PageAllocation allocation = take(count, alignment);
-  if (!allocation.ok() && growth == Growth::kAllowed) {
+  if (!allocation.ok() && growth == Growth::kAllowed && may_come_into_use(count)) {
     // A chunk boundary meets any alignment up to a chunk.
     PageCount needed = count;
     if (alignment.value > kPagesPerChunk) needed += alignment - PageCount{kPagesPerChunk};
@@ -96,7 +114,15 @@ PageAllocation PageHeap::take(PageCount count, PageCount alignment) {
 }
 
 PageAllocation PageHeap::allocate_at(PageRange wanted, Growth growth) {
-  MutexLock lock(mutex_);
+  PageAllocation allocation;
+  {
+    MutexLock lock(mutex_);
+    allocation = allocate_at_locked(wanted, growth);
+  }
+  return paid_for(allocation);
+}
+
+PageAllocation PageHeap::allocate_at_locked(PageRange wanted, Growth growth) {
   if (!open_ || wanted.count.value == 0 || wanted.count > window_.size ||
       wanted.end().value > window_.size.value) {
     return {};
@@ -106,7 +132,7 @@ PageAllocation PageHeap::allocate_at(PageRange wanted, Growth growth) {
     pages_.flush(cache_);
     allocation = pages_.allocate_at(wanted);
   }
-  if (!allocation.ok() && growth == Growth::kAllowed) {
+  if (!allocation.ok() && growth == Growth::kAllowed && may_come_into_use(wanted.count)) {
     // Where the mapped part of the wanted pages ends: they must be free up to there.
     const size_t above = pages_.mapped().find_successor(wanted.first);
     const PageNumber end = above > 0 ? pages_.mapped()[above - 1].end() : PageNumber{0};

@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/record_pool.h"
 #include "base/units.h"
+#include "pages/memory_limit.h"
 #include "pages/page_allocator.h"
 #include "pages/page_cache.h"
 #include "pages/page_source.h"
@@ -97,6 +98,22 @@ class PageHeap {
     huge_pages_.store(wish, std::memory_order_relaxed);
   }
 
+  // The limit on consumed_bytes(). An allocation that is about to use released memory beyond it
+  // first gives back as much free memory; under a hard limit it fails where that is not enough.
+  MemoryLimit& limit() { return limit_; }
+  const MemoryLimit& limit() const { return limit_; }
+  // What is consumed beyond the limit.
+  size_t excess_bytes() const;
+  // Whether an allocation has passed the limit, which is soft, since this was last asked.
+  bool was_over_limit() const { return over_limit_.load(std::memory_order_relaxed); }
+  void forget_over_limit() { over_limit_.store(false, std::memory_order_relaxed); }
+
+  // Free memory that the scavenger would leave alone; an allocation that is about to use released
+  // memory while more is retained gives back as much as it will use. SIZE_MAX: no goal.
+  void set_retention_goal(Bytes goal) {
+    retention_goal_.store(goal.value, std::memory_order_relaxed);
+  }
+
   // One tick of the scavenger's clock: what was freed until now becomes visible to background
   // scavenging, and the peaks of pages in use roll over.
   void start_epoch() SPANMALLOC_EXCLUDES(mutex_);
@@ -112,6 +129,8 @@ class PageHeap {
   size_t free_retained_bytes() const { return bytes_of(free_retained_); }
   size_t released_bytes() const { return bytes_of(released_); }
   size_t retained_bytes() const { return in_use_bytes() + free_retained_bytes(); }
+  // What a limit bounds: retained pages and the allocator's records.
+  size_t consumed_bytes() const { return retained_bytes() + arena_.used_bytes(); }
 
   // The window that open() was given. REQUIRES: open() succeeded.
   AddressWindow window() const { return window_; }
@@ -154,6 +173,7 @@ class PageHeap {
 
   PageAllocation allocate_locked(PageCount count, PageCount alignment, Growth growth)
       SPANMALLOC_REQUIRES(mutex_);
+  PageAllocation allocate_at_locked(PageRange wanted, Growth growth) SPANMALLOC_REQUIRES(mutex_);
   void free_locked(PageRange pages, Backing backing) SPANMALLOC_REQUIRES(mutex_);
   PageAllocation take(PageCount count, PageCount alignment) SPANMALLOC_REQUIRES(mutex_);
   void count_allocation(const PageAllocation& allocation) SPANMALLOC_REQUIRES(mutex_);
@@ -162,6 +182,25 @@ class PageHeap {
   bool add_from_source(PageCount wanted) SPANMALLOC_REQUIRES(mutex_);
   PageCount growth_step(PageCount needed) const SPANMALLOC_REQUIRES(mutex_);
   void advise_new_memory(PageRange pages) SPANMALLOC_REQUIRES(mutex_);
+
+  // False when a hard limit forbids it whatever is given back.
+  bool may_come_into_use(PageCount count) const {
+    return !limit_.is_hard() || (count_of(in_use_) + count).bytes().value <= limit_.bytes();
+  }
+  // Whether memory should be given back before these released pages are backed.
+  bool must_pay_for(PageCount backed) const {
+    return backed.value > 0 && (consumed_bytes() > limit_.bytes() ||
+                                retained_bytes() > retention_goal_.load(std::memory_order_relaxed));
+  }
+  // The allocation, or what is not ok() after undoing it when a hard limit forbids to use it.
+  PageAllocation paid_for(const PageAllocation& allocation) SPANMALLOC_EXCLUDES(mutex_);
+  // Gives memory back for it. False when a hard limit forbids to use the pages.
+  [[nodiscard]] bool pay_for(PageCount backed) SPANMALLOC_EXCLUDES(mutex_);
+  [[nodiscard]] bool pay_some(PageCount backed, size_t excess) SPANMALLOC_EXCLUDES(mutex_);
+  [[nodiscard]] bool pay_all(PageCount backed) SPANMALLOC_EXCLUDES(mutex_);
+  // Undoes an allocation that nobody has used. records may be nullptr.
+  void take_back_allocation(PageRange pages, RecordPool* records, void* record)
+      SPANMALLOC_EXCLUDES(mutex_);
 
   Release* free_release_slot() SPANMALLOC_REQUIRES(mutex_);
   PageCount scavenge_unit(Release& release, PageCount goal, ScavengeMode mode, ScavengeUnit unit)
@@ -190,6 +229,10 @@ class PageHeap {
   size_t peak_in_use_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   std::atomic<size_t> free_retained_{0};
   std::atomic<size_t> released_{0};
+
+  MemoryLimit limit_;
+  std::atomic<size_t> retention_goal_{SIZE_MAX};
+  std::atomic<bool> over_limit_{false};
 
   uint64_t grow_calls_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uint64_t grow_refusals_ SPANMALLOC_GUARDED_BY(mutex_) = 0;

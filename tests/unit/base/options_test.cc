@@ -31,7 +31,9 @@ TEST(Options, TableIsSoundAndInTheOrderOfTheEnumeration) {
   }
 }
 
-TEST(Options, DefaultsAreThoseOfTheTable) { expect_defaults(Options()); }
+TEST(Options, DefaultsAreThoseOfTheTable) {
+  expect_defaults(Options());
+}
 
 TEST(Options, EveryOptionTakesItsWholeRangeAndNothingBeyond) {
   for (const OptionRow& row : kOptionTable) {
@@ -70,10 +72,50 @@ TEST(Options, BadValuesAreReportedByNameAndIgnored) {
                             "18446744073709551617", "99999999999999999999999999"}) {
     Options options;
     const std::string item = std::string("retain_percent=") + value;
-    EXPECT_EQ(parse(options, item),
-              "spanmalloc: option '" + item + "' has a bad value, ignored\n");
+    EXPECT_EQ(parse(options, item), "spanmalloc: option '" + item + "' has a bad value, ignored\n");
     expect_defaults(options);
   }
+}
+
+TEST(Options, SizesTakeTheLettersOfPowersOf1024) {
+  const struct {
+    const char* text;
+    uint64_t bytes;
+  } cases[] = {{"0", 0},
+               {"4096", 4096},
+               {"1K", 1024},
+               {"64k", 65536},
+               {"256M", uint64_t{256} << 20},
+               {"3m", uint64_t{3} << 20},
+               {"2G", uint64_t{2} << 30},
+               {"131072g", uint64_t{1} << 47}};
+  for (const auto& [text, bytes] : cases) {
+    Options options;
+    EXPECT_EQ(parse(options, std::string("memory_limit=") + text), "");
+    EXPECT_EQ(options[Option::kMemoryLimit], bytes) << text;
+  }
+  for (const char* text : {"", "K", "M1", "1KK", "1T", "1.5G", "131073G", "99999999999G", "-1M",
+                           "18446744073709551615", "1 M", "off"}) {
+    Options options;
+    EXPECT_NE(parse(options, std::string("memory_limit=") + text), "") << text;
+    expect_defaults(options);
+  }
+  Options options;
+  EXPECT_NE(parse(options, "retain_percent=1K"), "") << "only sizes take letters";
+}
+
+TEST(Options, SomeValuesHaveNames) {
+  Options options;
+  EXPECT_EQ(parse(options, "trace=scavenger:policy=idle_age"), "");
+  EXPECT_EQ(options[Option::kTrace], 1u);
+  EXPECT_EQ(options[Option::kPolicy], static_cast<uint64_t>(ReleasePolicy::kIdleAge));
+  EXPECT_EQ(parse(options, "trace=off:policy=peak"), "");
+  expect_defaults(options);
+  for (const char* item : {"trace=scav", "trace=scavengers", "trace=off|scavenger", "trace=|",
+                           "policy=scavenger", "stats=off", "trace="}) {
+    EXPECT_NE(parse(options, item), "") << item;
+  }
+  expect_defaults(options);
 }
 
 TEST(Options, UnknownNamesAreReportedAndTheRestIsRead) {
