@@ -1,7 +1,9 @@
 """Runs one case of real programs plainly and with the library preloaded, and compares the two.
 
-Usage: run.py NAME --library PATH      exit status 0 same, 1 different, 77 a program is missing
-       run.py --list                   the names of all cases
+Usage: run.py NAME --library PATH [--show]
+                                       exit status 0 same, 1 different, 77 a program is missing;
+                                       --show prints what the plain run printed
+       run.py --list                   of all cases: name, weight, seconds that it may take
 
 Both runs start in an empty directory of the same name, with a clean environment. Exit status,
 stdout and stderr must be equal, after what a case names as changing from run to run has been
@@ -10,6 +12,7 @@ replaced.
 import argparse
 import difflib
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -20,15 +23,19 @@ import tempfile
 from cases import CASES
 
 SKIPPED = 77
+HANGS = "hangs"
 INPUTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inputs")
 
 
 def missing_programs(case):
-    return [program for program in case.needs if shutil.which(program, path=search_path()) is None]
+    """What a case needs and is not there: programs of the search path, or files and folders."""
+    return [need for need in case.needs
+            if not os.path.exists(need) and shutil.which(need, path=search_path()) is None]
 
 
 def search_path():
-    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    """Where Debian's packages have their programs: the cases are written for these."""
+    return "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment(directory, library):
@@ -46,6 +53,15 @@ def environment(directory, library):
     return clean
 
 
+def identity(case, directory):
+    """What Popen needs to run the case as its user; the directory becomes the user's."""
+    if not case.user or os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam(case.user)
+    os.chown(directory, user.pw_uid, user.pw_gid)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
 def run_once(case, directory, library):
     """Returns (exit status, stdout, stderr) of the case's script in a fresh `directory`."""
     shutil.rmtree(directory, ignore_errors=True)
@@ -53,17 +69,24 @@ def run_once(case, directory, library):
     with subprocess.Popen(["/bin/bash", "-eu", "-o", "pipefail", "-c", case.script], cwd=directory,
                           env=environment(directory, library), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          start_new_session=True) as process:
+                          start_new_session=True, **identity(case, directory)) as process:
         try:
             output, errors = process.communicate(timeout=case.timeout)
+            status = process.returncode
         except subprocess.TimeoutExpired:
-            return ("hangs", "", "")
+            end_session(process)
+            output, errors = process.communicate()
+            status = HANGS
         finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-    return (process.returncode, normalise(case, output), normalise(case, errors))
+            end_session(process)
+    return (status, normalise(case, output), normalise(case, errors))
+
+
+def end_session(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def normalise(case, data):
@@ -78,6 +101,11 @@ def check_preload(library, directory):
     done = subprocess.run(["/bin/cat", "/proc/self/maps"], env=environment(directory, library),
                           capture_output=True, text=True, check=False)
     return done.returncode == 0 and os.path.realpath(library) in done.stdout
+
+
+def public_copy(library, parent):
+    """Copies the library to where every user can read it."""
+    return shutil.copy(library, parent)
 
 
 def difference(name, plain, preloaded):
@@ -97,20 +125,24 @@ def compare(plain, preloaded):
     return "\n".join(faults)
 
 
-def run_case(name, library):
+def run_case(name, library, show):
     case = CASES[name]
     missing = missing_programs(case)
     if missing:
         print(f"{name}: skipped, not installed: {' '.join(missing)}")
         return SKIPPED
     with tempfile.TemporaryDirectory(prefix="dropin-") as parent:
+        os.chmod(parent, 0o711)
         directory = os.path.join(parent, "work")
-        if library and not check_preload(library, parent):
+        library = public_copy(library, parent)
+        if not check_preload(library, parent):
             print(f"{name}: the library is not preloaded")
             return 1
         plain = run_once(case, directory, "")
+        if show:
+            print(*plain, sep="\n")
         if plain[0] == SKIPPED:
-            print(f"{name}: skipped, not possible on this system")
+            print(f"{name}: skipped, not possible on this system: {plain[1]}{plain[2]}")
             return SKIPPED
         if plain[0] != 0:
             print(f"{name}: the case fails without the library: {plain}")
@@ -124,15 +156,17 @@ def run_case(name, library):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(CASES))
-    parser.add_argument("--library", default="")
+    parser.add_argument("--library")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--show", action="store_true")
     arguments = parser.parse_args()
     if arguments.list:
-        print("\n".join(CASES))
+        for name, case in CASES.items():
+            print(name, case.weight.value, 2 * case.timeout + 30)
         return 0
-    if arguments.name is None:
-        parser.error("a NAME is needed")
-    return run_case(arguments.name, arguments.library)
+    if arguments.name is None or not arguments.library:
+        parser.error("a NAME and a library are needed")
+    return run_case(arguments.name, arguments.library, arguments.show)
 
 
 if __name__ == "__main__":

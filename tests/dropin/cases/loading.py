@@ -1,0 +1,36 @@
+"""The dynamic loader: many libraries, thread-local storage, auditing, early and late binding."""
+from cases.case import Case, PYTHON
+
+CASES = {}
+
+CASES["dlopen_many"] = Case(["g++"], r"""
+g++ -O1 -shared -fPIC $INPUTS/library.cc -o library.so
+g++ -O1 $INPUTS/many_libraries.cc -o many -pthread
+for i in $(seq 0 399); do cp library.so library$i.so; done
+./many 400
+""", timeout=90)
+
+CASES["static_tls_filled"] = Case(["g++"], r"""
+g++ -O1 -shared -fPIC $INPUTS/tls_filler.cc -o tls.so
+g++ -O1 $INPUTS/static_tls.cc -o static_tls -pthread
+for i in $(seq 0 199); do cp tls.so tls$i.so; done
+./static_tls
+GLIBC_TUNABLES=glibc.rtld.optional_static_tls=100 ./static_tls
+""")
+
+CASES["loader_auditing"] = Case(["gcc", PYTHON], rf"""
+gcc -O1 -shared -fPIC $INPUTS/audit.c -o audit.so
+LD_AUDIT=$PWD/audit.so {PYTHON} -c 'import json, ssl, sqlite3; print(len(json.dumps("x" * 9999)))'
+LD_AUDIT=$PWD/audit.so bash -c 'for i in 1 2 3; do echo $(echo $i); done'
+""")
+
+CASES["loader_binding"] = Case([PYTHON, "perl"], rf"""
+LD_BIND_NOW=1 {PYTHON} -c 'import ssl, sqlite3, ctypes; print(len("x" * 9999))'
+LD_BIND_NOT=1 perl -e 'print join(",", map {{ $_ * 3 }} 1 .. 20), "\n"'
+LD_PRELOAD="${{LD_PRELOAD:-}}:libm.so.6:libpthread.so.0" perl -MPOSIX -e 'print floor(3.7), "\n"'
+/lib64/ld-linux-x86-64.so.2 /usr/bin/perl -e 'print "a" x 30, "\n"'
+GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.rtld.dynamic_sort=1 bash -c 'echo $(echo fine)'
+""")
+
+# Every extension module of the standard library in one process, twice over.
+CASES["python3_extensions"] = Case([PYTHON], f"{PYTHON} $INPUTS/extensions.py")

@@ -1,0 +1,4 @@
+"""Pictures, sound, documents."""
+from cases.case import Case
+
+CASES = {}
