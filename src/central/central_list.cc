@@ -26,12 +26,21 @@ void CentralList::put_magazine(Magazine magazine, ListKey key) const {
   drain(magazine, key);
 }
 
+Claim CentralList::claim_from(Span* span) const {
+  const Claim claim = span->claim(kSizeClasses[size_class_].claim_limit);
+  span->set_claim_epoch(environment_.epoch.load(std::memory_order_relaxed));
+  if (!environment_.was_claimed_from.load(std::memory_order_relaxed)) {
+    environment_.was_claimed_from.store(true, std::memory_order_relaxed);
+  }
+  if (span->has_released_units()) environment_.spans.note_holes_backed(span->note_touched(claim));
+  return claim;
+}
+
 Claim CentralList::claim(Growth growth) const {
-  const size_t limit = kSizeClasses[size_class_].claim_limit;
   {
     MutexLock lock(state_.mutex);
     if (Span* span = state_.with_room.fullest(); span != nullptr) {
-      const Claim claim = span->claim(limit);
+      const Claim claim = claim_from(span);
       state_.with_room.update(span);
       return claim;
     }
@@ -41,7 +50,7 @@ Claim CentralList::claim(Growth growth) const {
   const size_t spans_before = state_.span_count.fetch_add(1, std::memory_order_relaxed);
   count_shared_write();
   // Nobody else knows the span yet.
-  const Claim claim = span->claim(limit);
+  const Claim claim = claim_from(span);
   if (claim.content == MemoryContent::kZero && spans_before >= kSpansBeforePopulating &&
       object_bytes() <= kPageBytes / 2) {
     environment_.spans.populate(span);
@@ -170,6 +179,40 @@ size_t CentralList::drain_idle(ListKey key) const {
   MutexLock lock(state_.mutex);
   state_.depot.start_epoch();
   return drained;
+}
+
+bool CentralList::lend_holes(Span* span, HoleLoan& loan) const {
+  MutexLock lock(state_.mutex);
+  // It may have ended, or begun anew as one of another class, before the lock was taken.
+  if (!span->is_listed() || span->size_class() != size_class_) return false;
+  const uint64_t units = span->backed_holes();
+  // Until an object comes back, there will be nothing more to do, be it that the kernel refuses.
+  span->settle_holes();
+  if (units == 0) return false;
+  span->borrow(units, loan.objects);
+  state_.with_room.update(span);
+  loan.size_class = size_class_;
+  loan.units = units;
+  loan.span = span;
+  return true;
+}
+
+void CentralList::end_loan(HoleLoan& loan, uint64_t released) const {
+  Span* emptied = nullptr;
+  {
+    MutexLock lock(state_.mutex);
+    Span* span = loan.span;
+    const bool was_full = span->is_full();
+    if (const uintptr_t twice = span->put_back(loan.objects); twice != 0) {
+      report_double_free(twice, object_bytes());
+    }
+    span->note_released(released);
+    environment_.spans.note_holes_released(
+        {static_cast<size_t>(std::popcount(released)) * span->unit_bytes()});
+    after_give_back(span, was_full, &emptied);
+    loan.span = nullptr;
+  }
+  delete_spans(emptied);
 }
 
 bool CentralList::is_free(uintptr_t address, ListKey key) const {

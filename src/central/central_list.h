@@ -33,11 +33,23 @@ struct alignas(platform::kCacheLineBytes) CentralState {
   std::atomic<size_t> span_count{0};
 };
 
+// Free objects of one span, lent to whoever gives back the memory that they lie on. `span` is
+// nullptr in an empty one. Guarded by the lock of the span's class.
+struct HoleLoan {
+  Span* span = nullptr;
+  SizeClass size_class = kNoSizeClass;
+  uint64_t units = 0;
+  Span::ObjectBits objects = {};
+};
+
 // What the lists of all classes work with.
 struct CentralEnvironment {
   SpanAllocator& spans;
   const PageMap& page_map;
   MetadataArena& arena;
+  // Ticks of the scavenger's clock, and whether objects were claimed since the last one.
+  std::atomic<uint16_t>& epoch;
+  std::atomic<bool>& was_claimed_from;
 };
 
 // What the threads share of one size class: the spans with room and the depot of full magazines.
@@ -78,6 +90,13 @@ class CentralList {
   // Drains the magazines that nobody needed since the last call; returns the bytes drained.
   size_t drain_idle(ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
+  // Lends the free objects that lie on backed holes of the span, if it is one of this class with
+  // free objects. False when it is not, or has no such holes.
+  [[nodiscard]] bool lend_holes(Span* span, HoleLoan& loan) const SPANMALLOC_EXCLUDES(state_.mutex);
+
+  // Ends a loan; `released` are the units of it whose memory was given back.
+  void end_loan(HoleLoan& loan, uint64_t released) const SPANMALLOC_EXCLUDES(state_.mutex);
+
   // Whether the object is free in its span or lies in the depot.
   bool is_free(uintptr_t address, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
@@ -103,6 +122,7 @@ class CentralList {
   static constexpr size_t kDrainBatch = 64;
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
+  Claim claim_from(Span* span) const;
   // Drains the first objects of the magazine and takes them off it.
   void drain_batch(Magazine& magazine, ListKey key, Span** emptied) const
       SPANMALLOC_EXCLUDES(state_.mutex);

@@ -16,7 +16,7 @@ class CentralLists {
  public:
   constexpr CentralLists(CentralStates& states, SpanAllocator& spans, const PageMap& page_map,
                          MetadataArena& arena)
-      : environment_{spans, page_map, arena}, states_(states) {}
+      : environment_{spans, page_map, arena, epoch_, was_claimed_from_}, states_(states) {}
 
   CentralList operator[](SizeClass size_class) const {
     return {size_class, environment_, states_[size_class]};
@@ -32,6 +32,16 @@ class CentralLists {
     }
   }
 
+  // A tick of the scavenger's clock, by which the rest of spans is measured.
+  // Tells whether objects were claimed in the one that ends.
+  enum class Claims : uint8_t { kNone, kSome };
+  Claims start_epoch() {
+    epoch_.fetch_add(1, std::memory_order_relaxed);
+    const bool some = was_claimed_from_.exchange(false, std::memory_order_relaxed);
+    return some ? Claims::kSome : Claims::kNone;
+  }
+  uint16_t epoch() const { return epoch_.load(std::memory_order_relaxed); }
+
   // Bytes in all depots; about right while other threads are at work.
   size_t depot_bytes() const {
     size_t bytes = 0;
@@ -42,6 +52,8 @@ class CentralLists {
   }
 
  private:
+  std::atomic<uint16_t> epoch_{0};
+  std::atomic<bool> was_claimed_from_{false};
   const CentralEnvironment environment_;
   CentralStates& states_;
 };

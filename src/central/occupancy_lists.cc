@@ -13,7 +13,7 @@ Span* OccupancyLists::fullest() const {
 
 void OccupancyLists::insert(Span* span) {
   const uint8_t list = list_for(*span);
-  span->occupancy_list = list;
+  span->set_occupancy_list(list);
   span->previous = nullptr;
   span->next = heads_[list];
   if (span->next != nullptr) span->next->previous = span;
@@ -23,7 +23,7 @@ void OccupancyLists::insert(Span* span) {
 }
 
 void OccupancyLists::remove(Span* span) {
-  const uint8_t list = span->occupancy_list;
+  const uint8_t list = span->occupancy_list();
   if (span->previous != nullptr) {
     span->previous->next = span->next;
   } else {
@@ -33,13 +33,14 @@ void OccupancyLists::remove(Span* span) {
   if (span->next != nullptr) span->next->previous = span->previous;
   span->next = nullptr;
   span->previous = nullptr;
+  span->set_occupancy_list(Span::kNotListed);
   --span_count_;
 }
 
 void OccupancyLists::update(Span* span) {
   if (span->is_full()) {
     remove(span);
-  } else if (span->occupancy_list != list_for(*span)) {
+  } else if (span->occupancy_list() != list_for(*span)) {
     remove(span);
     insert(span);
   }
@@ -54,7 +55,7 @@ void OccupancyLists::check_invariants() const {
     for (const Span* span = heads_[list]; span != nullptr; span = span->next) {
       SPANMALLOC_CHECK(span->previous == previous, "broken link between spans");
       SPANMALLOC_CHECK(!span->is_full() && !span->is_empty(), "span on a list it left");
-      SPANMALLOC_CHECK(span->occupancy_list == list && list_for(*span) == list,
+      SPANMALLOC_CHECK(span->occupancy_list() == list && list_for(*span) == list,
                        "span on the wrong occupancy list");
       span->check_invariants();
       previous = span;

@@ -193,6 +193,7 @@ void after_fork_in_child() {
   forking_thread.store(0, std::memory_order_relaxed);
   platform::note_new_process();
   heap.scavenger().forget_thread();
+  heap.holes().forget_thread();
   // With the locks still held, which this thread may lock again.
   if (taken.central_and_others[kRegistryLock]) {
     heap.registry().orphan_all_but(own_thread_cache());

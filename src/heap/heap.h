@@ -14,6 +14,7 @@
 #include "cache/thread_cache.h"
 #include "cache/thread_cache_registry.h"
 #include "central/central_lists.h"
+#include "central/hole_releaser.h"
 #include "pages/os_page_source.h"
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
@@ -53,6 +54,7 @@ class Heap {
   SpanAllocator& spans() { return spans_; }
   CentralList central(SizeClass size_class) { return centrals_[size_class]; }
   CentralLists& centrals() { return centrals_; }
+  HoleReleaser& holes() { return holes_; }
   ThreadCacheRegistry& registry() { return registry_; }
   SentinelTable& sentinels() { return tables_.sentinels; }
   Scavenger& scavenger() { return scavenger_; }
@@ -101,11 +103,13 @@ class Heap {
   PageMap page_map_{arena_};
   SpanAllocator spans_{page_heap_, page_map_, arena_};
   CentralLists centrals_{tables_.centrals, spans_, page_map_, arena_};
+  HoleReleaser holes_{centrals_, page_map_, page_heap_};
   ThreadCacheRegistry registry_{arena_};
   LimitKeeper limit_keeper_{page_heap_, centrals_, registry_, tables_.sentinels};
   Options options_;
   SystemScavengerClock clock_;
-  Scavenger scavenger_{page_heap_, centrals_, registry_, tables_.sentinels, options_, clock_};
+  Scavenger scavenger_{page_heap_,        centrals_, holes_, registry_,
+                       tables_.sentinels, options_,  clock_};
   ListKey key_{};
   Mutex open_mutex_{LockRank::kOpen};
   std::atomic<State> state_{State::kClosed};

@@ -184,6 +184,10 @@ platform::ReleaseResult OsPageSource::release(PageRange pages) {
   return platform::release(window_.address(pages.first), pages.count.bytes().value);
 }
 
+size_t OsPageSource::release_pieces(const platform::MemoryPiece* pieces, size_t count) {
+  return platform::release_pieces(pieces, count);
+}
+
 void OsPageSource::populate(PageRange pages) {
   platform::populate(window_.address(pages.first), pages.count.bytes().value);
 }

@@ -36,6 +36,7 @@ class OsPageSource final : public PageSource {
   PageRange grow(PageCount at_least) override;
   bool continues_at(PageNumber end, PageCount count) const override;
   platform::ReleaseResult release(PageRange pages) override;
+  size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) override;
   void populate(PageRange pages) override;
   void advise_huge_pages(PageRange pages, platform::HugePages wish) override;
 

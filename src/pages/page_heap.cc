@@ -148,6 +148,7 @@ PageAllocation PageHeap::allocate_at_locked(PageRange wanted, Growth growth) {
 }
 
 void PageHeap::count_allocation(const PageAllocation& allocation) {
+  ++allocations_;
   add(in_use_, allocation.pages.count);
   peak_in_use_ = std::max(peak_in_use_, count_of(in_use_).value);
   subtract(released_, allocation.released);
@@ -240,11 +241,12 @@ void PageHeap::start_epoch() {
   pages_.scavenge_index().start_epoch();
 }
 
-size_t PageHeap::take_peak_in_use_bytes() {
+PageHeap::Use PageHeap::take_use() {
   MutexLock lock(mutex_);
-  const size_t peak = peak_in_use_;
+  const Use use{peak_in_use_ << kPageShift, allocations_};
   peak_in_use_ = count_of(in_use_).value;
-  return peak << kPageShift;
+  allocations_ = 0;
+  return use;
 }
 
 PageHeapStats PageHeap::stats() const {

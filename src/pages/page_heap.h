@@ -123,12 +123,36 @@ class PageHeap {
 
   // Approximate while other threads work; no lock.
   size_t in_use_bytes() const { return bytes_of(in_use_); }
-  // The most bytes in use at once since the last call.
-  size_t take_peak_in_use_bytes() SPANMALLOC_EXCLUDES(mutex_);
+  // What happened since the last call: the most bytes in use at once, and requests for pages.
+  struct Use {
+    size_t peak_bytes = 0;
+    uint64_t allocations = 0;
+  };
+  Use take_use() SPANMALLOC_EXCLUDES(mutex_);
+
+  // Bytes inside spans that are given back while other parts of the spans are used. They count as
+  // in use in all but retained_bytes().
+  void note_holes_released(Bytes bytes) {
+    holes_.fetch_add(bytes.value, std::memory_order_relaxed);
+  }
+  void note_holes_backed(Bytes bytes) { holes_.fetch_sub(bytes.value, std::memory_order_relaxed); }
+  size_t hole_bytes() const { return holes_.load(std::memory_order_relaxed); }
+  // Gives memory inside spans back, see PageSource. Takes no lock.
+  size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) {
+    return source_.release_pieces(pieces, count);
+  }
+  // The first mapped page at or above `page`; kNoPage when there is none.
+  PageNumber first_mapped_page(PageNumber page) const SPANMALLOC_EXCLUDES(mutex_);
 
   size_t free_retained_bytes() const { return bytes_of(free_retained_); }
   size_t released_bytes() const { return bytes_of(released_); }
-  size_t retained_bytes() const { return in_use_bytes() + free_retained_bytes(); }
+  // Bytes in use that are backed, as far as they were ever touched.
+  size_t backed_in_use_bytes() const {
+    const size_t in_use = in_use_bytes();
+    const size_t holes = hole_bytes();
+    return in_use > holes ? in_use - holes : 0;
+  }
+  size_t retained_bytes() const { return backed_in_use_bytes() + free_retained_bytes(); }
   // What a limit bounds: retained pages and the allocator's records.
   size_t consumed_bytes() const { return retained_bytes() + arena_.used_bytes(); }
 
@@ -225,15 +249,18 @@ class PageHeap {
   // Written under mutex_, read by anyone.
   std::atomic<platform::HugePages> huge_pages_{platform::HugePages::kRefuse};
   std::atomic<size_t> in_use_{0};
-  // The most pages in use since take_peak_in_use_bytes() was called.
+  // The most pages in use since take_use() was called.
   size_t peak_in_use_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   std::atomic<size_t> free_retained_{0};
   std::atomic<size_t> released_{0};
+  // In bytes; written under the locks of the central lists.
+  std::atomic<size_t> holes_{0};
 
   MemoryLimit limit_;
   std::atomic<size_t> retention_goal_{SIZE_MAX};
   std::atomic<bool> over_limit_{false};
 
+  uint64_t allocations_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uint64_t grow_calls_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uint64_t grow_refusals_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uint64_t scavenged_pages_ SPANMALLOC_GUARDED_BY(mutex_) = 0;

@@ -30,6 +30,11 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
   return done.bytes();
 }
 
+PageNumber PageHeap::first_mapped_page(PageNumber page) const {
+  MutexLock lock(mutex_);
+  return open_ ? pages_.mapped().first_at_or_above(page) : kNoPage;
+}
+
 PageHeap::Release* PageHeap::free_release_slot() {
   for (Release& release : releases_) {
     if (release.thread == 0) return &release;

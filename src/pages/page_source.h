@@ -38,6 +38,10 @@ class PageSource {
   // Gives the memory of the pages back; they read as zero afterwards unless refused. Thread-safe.
   virtual platform::ReleaseResult release(PageRange pages) = 0;
 
+  // As release() for pieces of the pages in units of the kernel's pages. Returns how many of them,
+  // from the first one on, were given back. Thread-safe.
+  virtual size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) = 0;
+
   // Backs pages by memory that were handed out as released. Only a wish. Thread-safe.
   virtual void populate(PageRange pages) = 0;
 

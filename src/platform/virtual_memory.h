@@ -41,6 +41,17 @@ enum class ReleaseResult { kReleasedReadsZero, kRefused };
 // Ready -> Prepared: gives the memory back, keeps the range usable.
 ReleaseResult release(uintptr_t address, size_t bytes);
 
+// A part of the address space.
+struct MemoryPiece {
+  uintptr_t address;
+  size_t bytes;
+};
+
+// As release() for each of the pieces, in as few system calls as the kernel allows (one a batch
+// from Linux 6.14). Returns how many of them, from the first one on, were given back; the kernel
+// refused the next one.
+size_t release_pieces(const MemoryPiece* pieces, size_t count);
+
 // Any -> None. False when the kernel refuses (too many mappings); the range is then unchanged.
 [[nodiscard]] bool unmap(uintptr_t address, size_t bytes);
 

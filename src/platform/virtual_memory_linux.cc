@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
@@ -23,6 +25,10 @@
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
 #endif
 
 #ifndef MREMAP_DONTUNMAP
@@ -58,6 +64,40 @@ bool map_again(uintptr_t address, size_t bytes) {
   // A kernel that does not know the flag found the place taken.
   (void)munmap(mapped, bytes);
   return true;
+}
+
+// Names the calling process where a descriptor of a process is asked for (Linux 6.14).
+constexpr int kThisProcess = -10001;
+
+// Pieces in one call; the kernel would take 1024.
+constexpr size_t kPiecesPerCall = 64;
+
+// Gives back pieces in batches, as far as that goes without a refusal; returns how many.
+size_t release_batches(const MemoryPiece* pieces, size_t count) {
+  // A kernel that does not know the call, the advice or the descriptor refuses them all.
+  static constinit std::atomic<bool> refused{false};
+  if (refused.load(std::memory_order_relaxed)) return 0;
+  ErrnoGuard errno_guard;
+  size_t done = 0;
+  while (done < count) {
+    iovec batch[kPiecesPerCall];
+    const size_t pieces_in_batch = count - done < kPiecesPerCall ? count - done : kPiecesPerCall;
+    size_t bytes = 0;
+    for (size_t index = 0; index < pieces_in_batch; ++index) {
+      const MemoryPiece& piece = pieces[done + index];
+      batch[index] = {reinterpret_cast<void*>(piece.address), piece.bytes};
+      bytes += piece.bytes;
+    }
+    const long advised =
+        syscall(SYS_process_madvise, kThisProcess, batch, pieces_in_batch, MADV_DONTNEED, 0);
+    if (advised < 0 && (errno == ENOSYS || errno == EBADF || errno == EPERM)) {
+      refused.store(true, std::memory_order_relaxed);
+    }
+    // What a batch did in part is done again piece by piece.
+    if (advised < 0 || static_cast<size_t>(advised) != bytes) break;
+    done += pieces_in_batch;
+  }
+  return done;
 }
 
 }  // namespace
@@ -97,6 +137,16 @@ ReleaseResult release(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
   const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_DONTNEED);
   return result == 0 ? ReleaseResult::kReleasedReadsZero : ReleaseResult::kRefused;
+}
+
+size_t release_pieces(const MemoryPiece* pieces, size_t count) {
+  const size_t done = release_batches(pieces, count);
+  for (size_t index = done; index < count; ++index) {
+    if (release(pieces[index].address, pieces[index].bytes) == ReleaseResult::kRefused) {
+      return index;
+    }
+  }
+  return count;
 }
 
 bool unmap(uintptr_t address, size_t bytes) {

@@ -15,6 +15,10 @@ namespace {
 // The thread starts when the heap passes this. Below, there is little to give back, and a program
 // with one thread keeps what the C library does faster for such programs.
 constexpr size_t kStartBytes = size_t{32} << 20;
+// A program that took no memory for so many epochs is quiet: all that it does not use is given
+// back, and at a multiple of the usual pace, for that is done once.
+constexpr size_t kQuietEpochs = PeakWindow::kEpochs;
+constexpr uint64_t kQuietPace = 5;
 // It ends when the heap is below this and nothing is to be done.
 constexpr size_t kEndBytes = kStartBytes / 4;
 // A parked thread is woken by this much free memory beyond a tenth of what is in use.
@@ -107,10 +111,11 @@ void Scavenger::thread_body(void* self) {
 void Scavenger::run() {
   size_t idle_epochs = 0;
   while (true) {
+    const uint64_t started = clock_.monotonic_ns();
     const EpochResult result = run_epoch(SIZE_MAX);
     idle_epochs = result.did_something() ? 0 : idle_epochs + 1;
     if (idle_epochs < kIdleEpochsBeforePark) {
-      if (!sleep_until_next_epoch()) return;
+      if (!sleep_until_next_epoch(started)) return;
     } else {
       if (!park()) return;
       idle_epochs = 0;
@@ -128,8 +133,11 @@ bool Scavenger::is_last_thread() {
   return false;
 }
 
-bool Scavenger::sleep_until_next_epoch() {
-  platform::futex_wait(state_, kRunning, options_[Option::kEpochMilliseconds] * kNsPerMs);
+// Epochs begin at a fixed rate as long as their work leaves time.
+bool Scavenger::sleep_until_next_epoch(uint64_t started_ns) {
+  const uint64_t epoch_ns = options_[Option::kEpochMilliseconds] * kNsPerMs;
+  const uint64_t spent_ns = clock_.monotonic_ns() - started_ns;
+  if (spent_ns < epoch_ns) platform::futex_wait(state_, kRunning, epoch_ns - spent_ns);
   if (!is_last_thread()) return true;
   state_.store(kNoThread, std::memory_order_relaxed);
   return false;
@@ -167,12 +175,11 @@ EpochResult Scavenger::run_epoch(size_t at_most) {
   EpochResult result;
   // Acquire and release: the next tick, on whatever thread, sees this one's peaks.
   if (ticking_.exchange(true, std::memory_order_acquire)) return result;
-  const ScavengePacer pacer(options_[Option::kRetainPercent],
-                            options_[Option::kScavengerCpuPercent]);
+  start_epoch();
+  const ScavengePacer pacer = this->pacer();
   result.drained_bytes = drain();
-  page_heap_.start_epoch();
-  peaks_.end_epoch(page_heap_.take_peak_in_use_bytes());
   result.released_bytes = release_surplus(pacer, at_most);
+  result.hole_bytes = release_holes(pacer, at_most);
   if (options_[Option::kTrace] != 0) trace(result);
   ticking_.store(false, std::memory_order_release);
   return result;
@@ -193,8 +200,7 @@ size_t Scavenger::drain() {
 size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most) {
   size_t released = 0;
   while (released < at_most) {
-    const size_t peak = std::max(peaks_.highest(), page_heap_.in_use_bytes());
-    const size_t surplus = pacer.surplus(peak, page_heap_.retained_bytes());
+    const size_t surplus = pacer.surplus(recent_peak(), page_heap_.retained_bytes());
     const size_t step = std::min({surplus, at_most - released, kStepBytes});
     if (step == 0) break;
     const uint64_t started = clock_.thread_cpu_ns();
@@ -206,8 +212,60 @@ size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most) {
   return released;
 }
 
+void Scavenger::start_epoch() {
+  const PageHeap::Use use = page_heap_.take_use();
+  peaks_.end_epoch(use.peak_bytes);
+  page_heap_.start_epoch();
+  const bool is_active =
+      centrals_.start_epoch() == CentralLists::Claims::kSome || use.allocations > 0;
+  quiet_epochs_ = is_active ? 0 : quiet_epochs_ + 1;
+}
+
+bool Scavenger::is_quiet() const {
+  return quiet_epochs_ >= kQuietEpochs;
+}
+
+ScavengePacer Scavenger::pacer() const {
+  const uint64_t percent = options_[Option::kScavengerCpuPercent];
+  if (!is_quiet()) return {options_[Option::kRetainPercent], percent};
+  return {0, std::min<uint64_t>(percent * kQuietPace, 100)};
+}
+
+size_t Scavenger::recent_peak() const {
+  const size_t in_use = page_heap_.in_use_bytes();
+  const size_t peak = is_quiet() ? in_use : std::max(peaks_.highest(), in_use);
+  const size_t holes = page_heap_.hole_bytes();
+  return peak > holes ? peak - holes : 0;
+}
+
+// One round over the heap at most, in the time of an epoch at most; the next call goes on from
+// there. In the program's own thread a single step.
+size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most) {
+  const uint64_t epoch_ns = options_[Option::kEpochMilliseconds] * kNsPerMs;
+  const uint64_t end_ns = clock_.monotonic_ns() + epoch_ns;
+  size_t released = 0;
+  do {
+    const uint64_t started = clock_.thread_cpu_ns();
+    const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Which::kResting);
+    released += progress.released.value;
+    hole_cursor_ = progress.next;
+    if (progress.next == kNoPage) {
+      hole_cursor_ = {};
+      break;
+    }
+    if (at_most != SIZE_MAX) break;
+    clock_.sleep_ns(pacer.sleep_after(clock_.thread_cpu_ns() - started));
+  } while (clock_.monotonic_ns() < end_ns);
+  return released;
+}
+
 size_t Scavenger::release_all() {
   size_t released = 0;
+  for (PageNumber next{}; next != kNoPage;) {
+    const auto progress = holes_.release_some(next, HoleReleaser::Which::kAll);
+    released += progress.released.value;
+    next = progress.next;
+  }
   while (true) {
     const size_t bytes = page_heap_.scavenge(Bytes{SIZE_MAX}, ScavengeMode::kForced).value;
     if (bytes == 0) return released;
@@ -229,7 +287,8 @@ void Scavenger::trace(const EpochResult& result) const {
   line.number(page_heap_.free_retained_bytes() >> 10).text(" KiB idle, ");
   line.number(page_heap_.released_bytes() >> 10).text(" KiB released, ");
   line.number(page_heap_.retained_bytes() >> 10).text(" KiB consumed, ");
-  line.number(result.drained_bytes >> 10).text(" KiB drained and ");
+  line.number(result.drained_bytes >> 10).text(" KiB drained, ");
+  line.number(result.hole_bytes >> 10).text(" KiB in spans and ");
   line.number(result.released_bytes >> 10).text(" KiB given back now\n");
   platform::write_error(line.begin(), line.length());
 }

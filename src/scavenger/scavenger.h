@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "cache/thread_cache_registry.h"
 #include "central/central_lists.h"
+#include "central/hole_releaser.h"
 #include "pages/page_heap.h"
 #include "scavenger/scavenge_pacer.h"
 
@@ -35,9 +36,10 @@ class SystemScavengerClock final : public ScavengerClock {
 // What one tick of the clock did.
 struct EpochResult {
   size_t drained_bytes = 0;   // from idle depots and waiting caches into spans
-  size_t released_bytes = 0;  // to the system
+  size_t released_bytes = 0;  // to the system, free pages
+  size_t hole_bytes = 0;      // to the system, between the objects of spans
 
-  bool did_something() const { return drained_bytes > 0 || released_bytes > 0; }
+  bool did_something() const { return drained_bytes > 0 || released_bytes > 0 || hole_bytes > 0; }
 };
 
 // Gives memory back to the system that the program has not needed for a while.
@@ -52,10 +54,12 @@ struct EpochResult {
 // the last thread. Where no thread may be started, growth and large frees tick in its place.
 class Scavenger {
  public:
-  constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, ThreadCacheRegistry& registry,
-                      SentinelTable& sentinels, const Options& options, ScavengerClock& clock)
+  constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
+                      ThreadCacheRegistry& registry, SentinelTable& sentinels,
+                      const Options& options, ScavengerClock& clock)
       : page_heap_(page_heap),
         centrals_(centrals),
+        holes_(holes),
         registry_(registry),
         sentinels_(sentinels),
         options_(options),
@@ -84,7 +88,7 @@ class Scavenger {
   // goal, sleeping in between as the pace demands. Does nothing while another thread is at it.
   EpochResult run_epoch(size_t at_most);
 
-  // Gives back all free pages at once, without pacing; returns the bytes.
+  // Gives back all free pages and holes of spans at once, without pacing; returns the bytes.
   size_t release_all();
 
   // In the child of a fork the thread is gone; the next growth starts a new one.
@@ -103,17 +107,25 @@ class Scavenger {
   void run();
   void start_thread();
   // Each tells whether the thread should go on.
-  [[nodiscard]] bool sleep_until_next_epoch();
+  [[nodiscard]] bool sleep_until_next_epoch(uint64_t started_ns);
   [[nodiscard]] bool park();
   bool is_last_thread();
   void tick_without_thread();
   bool has_much_to_release() const;
+  void start_epoch();
+  // Whether the program has taken no memory for some epochs.
+  bool is_quiet() const;
+  ScavengePacer pacer() const;
   size_t drain();
   size_t release_surplus(const ScavengePacer& pacer, size_t at_most);
+  size_t release_holes(const ScavengePacer& pacer, size_t at_most);
+  // What the program uses of the memory that is backed, at its recent peak.
+  size_t recent_peak() const;
   void trace(const EpochResult& result) const;
 
   PageHeap& page_heap_;
   CentralLists& centrals_;
+  HoleReleaser& holes_;
   ThreadCacheRegistry& registry_;
   SentinelTable& sentinels_;
   const Options& options_;
@@ -126,6 +138,10 @@ class Scavenger {
   std::atomic<bool> ticking_{false};
   // The following belong to the tick under way.
   PeakWindow peaks_;
+  // Epochs in a row in which the program took no memory from spans or pages.
+  size_t quiet_epochs_ = 0;
+  // Where the next look for holes begins.
+  PageNumber hole_cursor_{};
   size_t threads_started_before_ = 0;
   // When ticks without a thread are due.
   std::atomic<uint64_t> next_tick_ns_{0};

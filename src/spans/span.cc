@@ -12,13 +12,16 @@ void Span::start_small(PageRange pages, uintptr_t base, SizeClass size_class,
   const SizeClassInfo& info = kSizeClasses[size_class];
   next = nullptr;
   previous = nullptr;
-  occupancy_list = 0;
-  size_class_ = size_class;
+  set_occupancy_list(kNotListed);
+  size_class_.store(size_class, std::memory_order_relaxed);
   content_ = content;
   object_count_ = static_cast<uint16_t>(info.objects_per_span);
   free_count_ = object_count_;
   first_free_word_ = 0;
   first_untouched_ = 0;
+  released_units_ = 0;
+  holes_are_settled_.store(false, std::memory_order_relaxed);
+  is_lent_ = false;
   base_ = base;
   pages_ = pages;
   for (size_t word = 0, left = object_count_; left > 0; ++word) {
@@ -33,7 +36,8 @@ void Span::start_small(PageRange pages, uintptr_t base, SizeClass size_class,
 void Span::start_large(PageRange pages, uintptr_t base, PageCount zero_pages) {
   next = nullptr;
   previous = nullptr;
-  size_class_ = kNoSizeClass;
+  set_occupancy_list(kNotListed);
+  size_class_.store(kNoSizeClass, std::memory_order_relaxed);
   zero_pages_ = zero_pages;
   object_count_ = 1;
   free_count_ = 0;
@@ -70,7 +74,7 @@ Claim Span::claim(size_t limit) {
   const size_t lowest_index = word * 64 + static_cast<size_t>(std::countr_zero(taken));
   const size_t highest_index = word * 64 + 63 - static_cast<size_t>(std::countl_zero(taken));
   Claim claim;
-  claim.word_base = base_ + word * 64 * kSizeClasses[size_class_].object_bytes;
+  claim.word_base = base_ + word * 64 * kSizeClasses[size_class()].object_bytes;
   claim.bits = taken;
   claim.content = lowest_index >= first_untouched_ ? content_ : MemoryContent::kUnknown;
   if (highest_index >= first_untouched_) {
@@ -81,11 +85,11 @@ Claim Span::claim(size_t limit) {
 
 void Span::check_invariants() const {
   SPANMALLOC_CHECK(state() == SpanState::kSmall, "only a small span has free bits");
-  const SizeClassInfo& info = kSizeClasses[size_class_];
+  const SizeClassInfo& info = kSizeClasses[size_class()];
   SPANMALLOC_CHECK(object_count_ == info.objects_per_span, "span with a wrong object count");
   SPANMALLOC_CHECK(pages_.count.value == info.span_pages, "span with a wrong page count");
   size_t free = 0;
-  for (size_t word = 0; word < words_for(size_class_); ++word) {
+  for (size_t word = 0; word < words_for(size_class()); ++word) {
     const uint64_t bits = free_bits_[word];
     const size_t first = word * 64;
     const size_t here = object_count_ - first < 64 ? object_count_ - first : 64;
@@ -94,6 +98,8 @@ void Span::check_invariants() const {
     free += static_cast<size_t>(std::popcount(bits));
   }
   SPANMALLOC_CHECK(free == free_count_, "free count differs from the free bits");
+  SPANMALLOC_CHECK(is_lent_ || (released_units_ & ~holes()) == 0,
+                   "memory of a used object was given back");
 }
 
 }  // namespace spanmalloc

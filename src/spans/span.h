@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/units.h"
+#include "platform/compiler.h"
 #include "spans/size_class.h"
 
 namespace spanmalloc {
@@ -36,6 +37,9 @@ struct Claim {
 // A small span keeps one bit an object: 1 is free. Bits beyond the last object are 0. Objects in
 // thread caches, magazines and claims count as used here. Equation: free_count() is the number of
 // bits that are set.
+//
+// A hole is memory of a small span on which no used object lies. It is given back in units: of the
+// kernel's page, or of 1/64 of the span where that is more. Bit i of a mask stands for unit i.
 class Span {
  public:
   // Words of free bits that the objects of a class need.
@@ -52,7 +56,7 @@ class Span {
   [[nodiscard]] bool end(SpanState from);
 
   SpanState state() const { return state_.load(std::memory_order_acquire); }
-  SizeClass size_class() const { return size_class_; }
+  SizeClass size_class() const { return size_class_.load(std::memory_order_relaxed); }
   uintptr_t base() const { return base_; }
   PageRange pages() const { return pages_; }
   Bytes bytes() const { return pages_.count.bytes(); }
@@ -63,14 +67,14 @@ class Span {
 
   // Index of the object that contains `address`. REQUIRES: address lies in the span.
   size_t object_index(uintptr_t address) const {
-    return static_cast<size_t>((uint64_t{address - base_} * kSizeClasses[size_class_].reciprocal) >>
-                               kReciprocalShift);
+    return static_cast<size_t>(
+        (uint64_t{address - base_} * kSizeClasses[size_class()].reciprocal) >> kReciprocalShift);
   }
   // Whether an object starts at `address`. REQUIRES: address lies in the span.
   bool is_object_start(uintptr_t address) const {
     const size_t index = object_index(address);
     return index < object_count_ &&
-           base_ + index * kSizeClasses[size_class_].object_bytes == address;
+           base_ + index * kSizeClasses[size_class()].object_bytes == address;
   }
 
   // The following are for the owner of a small span: its central list, under that list's lock.
@@ -92,6 +96,7 @@ class Span {
     word |= bit;
     ++free_count_;
     if (index / 64 < first_free_word_) first_free_word_ = static_cast<uint16_t>(index / 64);
+    holes_are_settled_.store(false, std::memory_order_relaxed);
     return true;
   }
 
@@ -100,17 +105,59 @@ class Span {
     return (free_bits_[index / 64] >> (index % 64) & 1) != 0;
   }
 
+  uint64_t holes() const;
+  // Those that are still backed by memory, as far as is known.
+  uint64_t backed_holes() const { return holes() & ~released_units_; }
+  size_t unit_bytes() const;
+
+  // Objects of a span, by the words of its free bits.
+  using ObjectBits = uint64_t[kMaxObjectsPerSpan / 64];
+  // Takes the free objects that lie on these holes out of reach, as if they were used, and writes
+  // which they are. REQUIRES: units is a part of backed_holes().
+  void borrow(uint64_t units, ObjectBits& objects);
+  // Makes borrowed objects free again. Returns an object that was freed meanwhile, and so twice;
+  // 0 when there is none.
+  [[nodiscard]] uintptr_t put_back(const ObjectBits& objects);
+
+  // Notes that the memory of these units was given back.
+  void note_released(uint64_t units) { released_units_ |= units; }
+  // Notes that objects of a claim are about to be written to; returns the bytes that will be backed
+  // again.
+  Bytes note_touched(const Claim& claim);
+  bool has_released_units() const { return released_units_ != 0; }
+  uint64_t released_units() const { return released_units_; }
+
+  // The tick of the scavenger's clock in which objects were last claimed.
+  uint16_t claim_epoch() const { return claim_epoch_.load(std::memory_order_relaxed); }
+  void set_claim_epoch(uint16_t epoch) { claim_epoch_.store(epoch, std::memory_order_relaxed); }
+  // Whether the holes were given back as far as they can be and none has come since.
+  bool holes_are_settled() const { return holes_are_settled_.load(std::memory_order_relaxed); }
+  void settle_holes() { holes_are_settled_.store(true, std::memory_order_relaxed); }
+
+  // Whether the span is on an occupancy list. Whoever holds the lock of a class and finds a span
+  // of the class on a list knows that it stays one.
+  static constexpr uint8_t kNotListed = 0xff;
+  bool is_listed() const { return occupancy_list() != kNotListed; }
+  uint8_t occupancy_list() const {
+    // Acquire: with the list, the class is that of the span's present life.
+    return occupancy_list_.load(std::memory_order_acquire);
+  }
+  void set_occupancy_list(uint8_t list) { occupancy_list_.store(list, std::memory_order_release); }
+
   void check_invariants() const;
 
   // Links of the central list's occupancy lists; nullptr outside them.
   Span* next = nullptr;
   Span* previous = nullptr;
-  // The occupancy list that the span is on.
-  uint8_t occupancy_list = 0;
 
  private:
+  size_t next_free(size_t index) const;
+  size_t next_used(size_t index) const;
+
+  // Read by whoever looks for holes, without a lock: the span may end and begin anew meanwhile.
+  std::atomic<uint8_t> occupancy_list_{kNotListed};
   std::atomic<SpanState> state_{SpanState::kDead};
-  SizeClass size_class_ = kNoSizeClass;
+  std::atomic<SizeClass> size_class_{kNoSizeClass};
   MemoryContent content_ = MemoryContent::kUnknown;
   uint16_t object_count_ = 0;
   uint16_t free_count_ = 0;
@@ -118,6 +165,10 @@ class Span {
   uint16_t first_free_word_ = 0;
   // Objects from this index on were never handed out: their memory is as the span got it.
   uint16_t first_untouched_ = 0;
+  std::atomic<uint16_t> claim_epoch_{0};
+  std::atomic<bool> holes_are_settled_{false};
+  // Between borrow() and put_back().
+  bool is_lent_ = false;
   uintptr_t base_ = 0;
   PageRange pages_{};
   union {
@@ -126,6 +177,8 @@ class Span {
     // Of a large span.
     PageCount zero_pages_;
   };
+  // Units of a small span that were given back and not used since.
+  uint64_t released_units_ = 0;
 };
 
 static_assert(sizeof(Span) <= 2 * platform::kCacheLineBytes, "1/64 of a span of one page at most");

@@ -1,5 +1,8 @@
 #include "spans/span_allocator.h"
 
+#include <bit>
+
+#include "base/bits.h"
 #include "base/check.h"
 #include "base/event_counts.h"
 
@@ -53,10 +56,40 @@ void SpanAllocator::delete_small(Span* span) {
   const bool ended = span->end(SpanState::kSmall);
   SPANMALLOC_CHECK(ended, "a span ended twice");
   page_map_.clear_small(pages);
-  page_heap_.free_recorded(pages, Backing::kRetained, records_, span);
+  Part last{pages, Backing::kRetained};
+  if (span->has_released_units()) last = free_all_but_last_part(span);
+  page_heap_.free_recorded(last.pages, last.backing, records_, span);
   small_span_bytes_.fetch_sub(pages.count.bytes().value, std::memory_order_relaxed);
   small_span_count_.fetch_sub(1, std::memory_order_relaxed);
   count_shared_write();
+}
+
+// Of a span that the system backs in part, frees each run of pages as what it is, but for the last
+// run, which it returns.
+SpanAllocator::Part SpanAllocator::free_all_but_last_part(const Span* span) {
+  const PageRange pages = span->pages();
+  const uint64_t units = span->released_units();
+  const size_t unit = span->unit_bytes();
+  page_heap_.note_holes_backed({static_cast<size_t>(std::popcount(units)) * unit});
+  const auto backing_of = [&](size_t page) {
+    const size_t first = page * kPageBytes / unit;
+    const size_t end = ((page + 1) * kPageBytes - 1) / unit + 1;
+    const uint64_t mask = low_bits(end) & ~low_bits(first);
+    return (units & mask) == mask ? Backing::kReleased : Backing::kRetained;
+  };
+  size_t done = 0;
+  for (size_t end = 1; end < pages.count.value; ++end) {
+    const Backing backing = backing_of(done);
+    if (backing_of(end) == backing) continue;
+    const PageRange run{pages.first + PageCount{done}, PageCount{end - done}};
+    if (backing == Backing::kReleased) {
+      page_heap_.free_released(run);
+    } else {
+      page_heap_.free(run);
+    }
+    done = end;
+  }
+  return {{pages.first + PageCount{done}, pages.count - PageCount{done}}, backing_of(done)};
 }
 
 bool SpanAllocator::end_large(Span* span, Backing backing) {

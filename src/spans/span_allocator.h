@@ -30,7 +30,12 @@ class SpanAllocator {
   // A span of one object of `count` pages that starts at a multiple of `alignment` pages.
   Span* new_large(PageCount count, PageCount alignment, Growth growth);
 
-  // Ends a span that holds no object and gives its pages back. REQUIRES: the caller owns it.
+  // Notes that so much of partly used spans was given back to the system, or is used again.
+  void note_holes_released(Bytes bytes) { page_heap_.note_holes_released(bytes); }
+  void note_holes_backed(Bytes bytes) { page_heap_.note_holes_backed(bytes); }
+
+  // Ends a span that holds no object and gives its pages back, those that were given back to the
+  // system as released ones. REQUIRES: the caller owns it.
   void delete_small(Span* span);
 
   // Ends a large span; false when another thread already has.
@@ -60,6 +65,11 @@ class SpanAllocator {
  private:
   using Backing = PageHeap::Backing;
   static size_t difference(size_t all, size_t part) { return all > part ? all - part : 0; }
+  struct Part {
+    PageRange pages;
+    Backing backing;
+  };
+  Part free_all_but_last_part(const Span* span);
   bool end_large(Span* span, Backing backing);
   void cut_large(Span* span, PageCount count, Backing backing);
 

@@ -90,6 +90,11 @@ class FakePageSource final : public PageSource {
     return platform::ReleaseResult::kReleasedReadsZero;
   }
 
+  size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) override {
+    if (refuse_release_) return 0;
+    return backing_ == Backing::kReal ? platform::release_pieces(pieces, count) : count;
+  }
+
   void populate(PageRange pages) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     populated_.push_back(pages);

@@ -56,6 +56,11 @@ class RealPageSource final : public PageSource {
     released_bytes_ += pages.count.bytes().value;
     return platform::release(window().address(pages.first), pages.count.bytes().value);
   }
+  size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) override {
+    if (refuse_release_) return 0;
+    for (size_t index = 0; index < count; ++index) released_bytes_ += pieces[index].bytes;
+    return platform::release_pieces(pieces, count);
+  }
   void populate(PageRange pages) override {
     ++populate_calls_;
     platform::populate(window().address(pages.first), pages.count.bytes().value);

@@ -33,6 +33,15 @@ struct Fixture : CacheParts {
   Span* new_large(size_t bytes) {
     return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
   }
+  // The program takes a little memory in each epoch, so that it is not quiet.
+  size_t run_busy_epochs(size_t count) {
+    size_t released = 0;
+    for (size_t epoch = 0; epoch < count; ++epoch) {
+      EXPECT_TRUE(spans.delete_large(new_large(kPageBytes)));
+      released += run_epochs(1);
+    }
+    return released;
+  }
   size_t run_epochs(size_t count) {
     size_t released = 0;
     for (size_t epoch = 0; epoch < count; ++epoch) {
@@ -49,7 +58,8 @@ struct Fixture : CacheParts {
 
   Options options;
   FakeClock clock;
-  Scavenger scavenger{page_heap, centrals, registry, sentinels, options, clock};
+  HoleReleaser holes{centrals, page_map, page_heap};
+  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock};
 };
 
 TEST(Scavenger, AnEmptyHeapIsNoWork) {
@@ -76,7 +86,7 @@ TEST(Scavenger, ReleasesDownToThePeakAndATenthButNotBelow) {
   Span* freed = test.new_large(60 * kMiB);
   ASSERT_TRUE(kept != nullptr && freed != nullptr);
   ASSERT_TRUE(test.spans.delete_large(freed));
-  const size_t released = test.run_epochs(kManyEpochs);
+  const size_t released = test.run_busy_epochs(kManyEpochs);
   EXPECT_GT(released, 0u);
   EXPECT_EQ(test.source.released_bytes(), released);
   EXPECT_LE(test.page_heap.retained_bytes(), 44 * kMiB + kPageBytes);
@@ -89,9 +99,44 @@ TEST(Scavenger, WhatIsDoneIsNotDoneAgain) {
   Span* freed = test.new_large(60 * kMiB);
   ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && test.spans.delete_large(freed));
   test.run_epochs(kManyEpochs);
-  const size_t sleeps = test.clock.sleeps();
+  const size_t released = test.source.released_bytes();
   EXPECT_EQ(test.run_epochs(20), 0u);
-  EXPECT_EQ(test.clock.sleeps(), sleeps);
+  EXPECT_EQ(test.source.released_bytes(), released);
+}
+
+TEST(Scavenger, AQuietProgramKeepsNothingThatItDoesNotUse) {
+  Fixture test;
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && test.spans.delete_large(freed));
+  test.run_busy_epochs(kManyEpochs);
+  EXPECT_GT(test.page_heap.retained_bytes(), 41 * kMiB);
+  test.run_epochs(kManyEpochs);
+  EXPECT_EQ(test.page_heap.retained_bytes(), 40 * kMiB);
+}
+
+TEST(Scavenger, HolesOfSpansThatRestAreGivenBackAndNoOthers) {
+  Fixture test;
+  const CentralList central = test.centrals[kClass];
+  std::vector<FreeNode*> objects = claim_objects(central, kClass, 4000);
+  std::vector<FreeNode*> freed;
+  for (size_t index = 0; index < objects.size(); ++index) {
+    if (index % 16 != 0) freed.push_back(objects[index]);
+  }
+  testing::drain_objects(central, freed);
+  size_t before_rest = 0;
+  for (size_t epoch = 0; epoch + 1 < HoleReleaser::kRestEpochs; ++epoch) {
+    before_rest += test.scavenger.run_epoch(kAllWork).hole_bytes;
+  }
+  EXPECT_EQ(before_rest, 0u);
+  size_t released = 0;
+  for (size_t epoch = 0; epoch < 3; ++epoch) {
+    released += test.scavenger.run_epoch(kAllWork).hole_bytes;
+  }
+  // Of 16 KiB that hold one object, 12 KiB are holes.
+  EXPECT_GE(released, objects.size() / 16 * 3 * 4096 * 9 / 10);
+  EXPECT_EQ(test.page_heap.hole_bytes(), released);
+  EXPECT_EQ(test.holes.open_loans(), 0u);
+  central.check_invariants();
 }
 
 TEST(Scavenger, NothingIsReleasedWhileMemoryIsUsedAtItsPeakAgainAndAgain) {
@@ -110,7 +155,7 @@ TEST(Scavenger, RetainPercentSetsTheGoal) {
     ASSERT_TRUE(test.options.set(Option::kRetainPercent, percent));
     Span* freed = test.new_large(100 * kMiB);
     ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && test.spans.delete_large(freed));
-    test.run_epochs(kManyEpochs);
+    test.run_busy_epochs(kManyEpochs);
     const size_t goal = 40 * kMiB + 40 * kMiB * percent / 100;
     EXPECT_LE(test.page_heap.retained_bytes(), goal + kPageBytes);
     EXPECT_GE(test.page_heap.retained_bytes() + kHugePageBytes, goal);
@@ -124,12 +169,13 @@ TEST(Scavenger, AtMostWhatIsAskedForIsReleasedInOneTick) {
   test.run_epochs(PeakWindow::kEpochs - 1);
   // The first epoch saw the peak; from the next one on it is forgotten.
   (void)test.scavenger.run_epoch(0);
+  const size_t sleeps = test.clock.sleeps();
   for (int tick = 0; tick < 5; ++tick) {
     const EpochResult result = test.scavenger.run_epoch(2 * kMiB);
     EXPECT_GT(result.released_bytes, 0u);
     EXPECT_LE(result.released_bytes, 2 * kMiB + kHugePageBytes);
   }
-  EXPECT_EQ(test.clock.sleeps(), 0u) << "a tick in the program's own thread does not sleep";
+  EXPECT_EQ(test.clock.sleeps(), sleeps) << "a tick in the program's own thread does not sleep";
 }
 
 TEST(Scavenger, StaysWithinItsShareOfProcessorTime) {
@@ -253,7 +299,7 @@ TEST(Scavenger, TraceWritesOneLineATick) {
   (void)test.scavenger.run_epoch(kAllWork);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
-            "12288 KiB consumed, 0 KiB drained and 0 KiB given back now\n");
+            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now\n");
 }
 
 TEST(Scavenger, TicksOfManyThreadsDoNotOverlap) {
@@ -295,7 +341,8 @@ struct Threaded : CacheParts {
 
   Options options;
   SystemScavengerClock clock;
-  Scavenger scavenger{page_heap, centrals, registry, sentinels, options, clock};
+  HoleReleaser holes{centrals, page_map, page_heap};
+  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock};
 };
 
 TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {

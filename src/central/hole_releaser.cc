@@ -1,0 +1,83 @@
+#include "central/hole_releaser.h"
+
+#include <bit>
+
+#include "base/bits.h"
+
+namespace spanmalloc {
+
+bool HoleReleaser::is_candidate(const Span* span, Which which) const {
+  if (span->state() != SpanState::kSmall || !span->is_listed() || span->holes_are_settled()) {
+    return false;
+  }
+  const uint16_t rest = static_cast<uint16_t>(centrals_.epoch() - span->claim_epoch());
+  return which == Which::kAll || rest >= kRestEpochs;
+}
+
+// Adds the runs of units of the newest loan to the batch.
+void HoleReleaser::collect(Batch& batch) {
+  const HoleLoan& loan = loans_[batch.loan_count];
+  const size_t unit = loan.span->unit_bytes();
+  for (uint64_t left = loan.units; left != 0;) {
+    const size_t first = static_cast<size_t>(std::countr_zero(left));
+    const size_t count = static_cast<size_t>(std::countr_one(left >> first));
+    batch.pieces[batch.piece_count] = {loan.span->base() + first * unit, count * unit};
+    batch.owners[batch.piece_count] = static_cast<uint8_t>(batch.loan_count);
+    ++batch.piece_count;
+    left &= ~(low_bits(count) << first);
+  }
+  ++batch.loan_count;
+}
+
+Bytes HoleReleaser::release(const Batch& batch) {
+  size_t done = page_heap_.release_pieces(batch.pieces.data(), batch.piece_count);
+  Bytes released{};
+  for (size_t index = 0; index < batch.loan_count; ++index) {
+    HoleLoan& loan = loans_[index];
+    // Of a span that was given back in part only, nothing is noted as given back.
+    const bool is_whole = done == batch.piece_count || batch.owners[done] > index;
+    const uint64_t units = is_whole ? loan.units : 0;
+    released += {static_cast<size_t>(std::popcount(units)) * loan.span->unit_bytes()};
+    centrals_[loan.size_class].end_loan(loan, units);
+  }
+  return released;
+}
+
+void HoleReleaser::end_left_over_loans() {
+  for (HoleLoan& loan : loans_) {
+    if (loan.span != nullptr) centrals_[loan.size_class].end_loan(loan, 0);
+  }
+}
+
+size_t HoleReleaser::open_loans() const {
+  size_t count = 0;
+  for (const HoleLoan& loan : loans_) count += loan.span != nullptr ? 1 : 0;
+  return count;
+}
+
+HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Which which) {
+  // Acquire and release: the loans belong to one thread at a time.
+  if (busy_.exchange(true, std::memory_order_acquire)) return {kNoPage, {}};
+  end_left_over_loans();
+  Batch batch;
+  PageNumber page = page_heap_.first_mapped_page(from);
+  const AddressWindow window = page_heap_.window();
+  for (size_t visited = 0; page != kNoPage && visited < kPagesPerVisit && !batch.is_full();) {
+    Span* span = page_map_.find(window.address(page));
+    const SizeClass size_class = span != nullptr ? span->size_class() : kNoSizeClass;
+    size_t step = 1;
+    if (size_class != kNoSizeClass && is_candidate(span, which)) {
+      if (centrals_[size_class].lend_holes(span, loans_[batch.loan_count])) collect(batch);
+      step = kSizeClasses[size_class].span_pages;
+    }
+    visited += step;
+    page = page + PageCount{step};
+    if (page.index_in_chunk() < step) page = page_heap_.first_mapped_page(page);
+  }
+  Progress progress{page, {}};
+  if (batch.loan_count > 0) progress.released = release(batch);
+  busy_.store(false, std::memory_order_release);
+  return progress;
+}
+
+}  // namespace spanmalloc

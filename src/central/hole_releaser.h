@@ -1,0 +1,82 @@
+#ifndef SPANMALLOC_CENTRAL_HOLE_RELEASER_H_
+#define SPANMALLOC_CENTRAL_HOLE_RELEASER_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+
+#include "central/central_lists.h"
+#include "pages/page_heap.h"
+#include "spans/page_map.h"
+
+namespace spanmalloc {
+
+// Gives back the holes of partly used spans: memory between used objects, in units of the kernel's
+// page. It is what is left of a program's fragmentation once all free pages are released.
+//
+// Spans are visited in the order of their addresses, through the page map and without a lock; what
+// is read there may be stale, and only a look under the lock of the span's class counts. Holes that
+// rest are collected until a batch is full. Their objects are lent meanwhile, so that no thread is
+// given one while its memory goes, and no lock is held during the system call.
+//
+// A hole rests when its span has not been claimed from for some epochs. Objects are claimed from
+// the fullest spans first, so spans with large holes rest soon and stay at rest while the program
+// does not grow. The freed objects of a hole are forgotten with their seals: a second free of one
+// of them is told when the block reaches its span, not at the call.
+class HoleReleaser {
+ public:
+  // Epochs without a claim after which the holes of a span are given back. Shorter than the window
+  // of peaks for whole pages, since the fullest spans are used first and these are not among them.
+  static constexpr uint16_t kRestEpochs = 3;
+
+  constexpr HoleReleaser(CentralLists& centrals, const PageMap& page_map, PageHeap& page_heap)
+      : centrals_(centrals), page_map_(page_map), page_heap_(page_heap) {}
+
+  enum class Which : uint8_t { kResting, kAll };
+  struct Progress {
+    PageNumber next{};  // where to go on; kNoPage at the end of the heap
+    Bytes released{};   // given back by this call
+  };
+  // Visits spans from `from` on, until a batch is given back or some chunks are done. Takes locks
+  // of classes and of the page heap, one at a time. Does nothing while another thread is at it.
+  Progress release_some(PageNumber from, Which which);
+
+  // In the child of a fork: the thread that was at it is gone. Its loans end at the next call.
+  void forget_thread() { busy_.store(false, std::memory_order_relaxed); }
+
+  // Objects that are lent. For tests, and while no other thread is at work.
+  size_t open_loans() const;
+
+ private:
+  static constexpr size_t kMaxLoans = 16;
+  static constexpr size_t kMaxPieces = 128;
+  // Visited at most between two looks at the clock: about 20 us of work.
+  static constexpr size_t kPagesPerVisit = 4 * kPagesPerChunk;
+
+  struct Batch {
+    std::array<platform::MemoryPiece, kMaxPieces> pieces;
+    // The loan that each piece belongs to.
+    std::array<uint8_t, kMaxPieces> owners;
+    size_t piece_count = 0;
+    size_t loan_count = 0;
+
+    // A span has at most 32 runs of units.
+    bool is_full() const { return loan_count == kMaxLoans || piece_count + 32 > kMaxPieces; }
+  };
+
+  bool is_candidate(const Span* span, Which which) const;
+  void collect(Batch& batch);
+  Bytes release(const Batch& batch);
+  void end_left_over_loans();
+
+  CentralLists& centrals_;
+  const PageMap& page_map_;
+  PageHeap& page_heap_;
+  std::atomic<bool> busy_{false};
+  // Written by the thread that is at it, each under the lock of its span's class.
+  std::array<HoleLoan, kMaxLoans> loans_{};
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_CENTRAL_HOLE_RELEASER_H_
