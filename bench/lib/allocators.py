@@ -76,6 +76,16 @@ def from_option(text):
     return Allocator(name, str(library.resolve()))
 
 
+def choose(build, library_options, installed_only):
+    """All peers, what the options `--library` add, and the spanmalloc of a build folder, last."""
+    names = installed(ALL_PEERS) if installed_only else ALL_PEERS
+    *peers, own = find(names, build / 'libspanmalloc.so')
+    chosen = peers + [from_option(text) for text in library_options] + [own]
+    if len({allocator.name for allocator in chosen}) < len(chosen):
+        raise SystemExit('two allocators have the same name')
+    return chosen
+
+
 def bindings(allocator, command, environment):
     """Runs `command` once; returns the (user, provider) files of every use of malloc in it and
     its children, by the dynamic linker's trace."""

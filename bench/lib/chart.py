@@ -16,7 +16,7 @@ STYLE = '''
   .base { fill: #8b929a; stroke: #8b929a }
   text { font: 12px system-ui, sans-serif } .title { font-size: 15px; font-weight: 600 }
   .small { font-size: 11px } .bold { font-weight: 600 } line, polyline { stroke-width: 1 }
-  polyline { fill: none !important } polyline.own { stroke-width: 2.5 }
+  polyline { fill: none !important; stroke-width: 1.3 } polyline.own { stroke-width: 2.5 }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #14181c } .ink { fill: #e6e9ec } .faint { fill: #9aa3ab }
     .grid { stroke: #333a41 } .one { stroke: #9aa3ab } .band { fill: #1b2026 }
@@ -70,6 +70,24 @@ class LogAxis:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         return [step * 10.0 ** power for power in powers for step in steps
                 if self.low <= step * 10.0 ** power <= self.high * 1.0001]
+
+
+class Axis:
+    """Maps values to pixels, evenly."""
+
+    def __init__(self, low, high, start, end):
+        self.low, self.high, self.start, self.end = low, max(high, low + 1e-9), start, end
+
+    def __call__(self, value):
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self):
+        """Three to eight round numbers within the axis."""
+        power = 10.0 ** math.floor(math.log10(self.high - self.low))
+        step = next(step for step in (power / 5, power / 2, power, power * 2)
+                    if (self.high - self.low) / step < 8)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [number * step for number in range(first, last + 1)]
 
 
 def mark(shape, x, y, size, kind):

@@ -49,17 +49,6 @@ def limits(options):
     return options.seconds or seconds, most
 
 
-def choose_allocators(options):
-    names = allocators.ALL_PEERS
-    if options.installed_only:
-        names = allocators.installed(names)
-    *peers, own = allocators.find(names, options.build / 'libspanmalloc.so')
-    chosen = peers + [allocators.from_option(text) for text in options.library] + [own]
-    if len({allocator.name for allocator in chosen}) < len(chosen):
-        raise SystemExit('two allocators have the same name')
-    return chosen
-
-
 def is_chosen(name, options):
     return not options.only or any(part in name for part in options.only)
 
@@ -92,7 +81,7 @@ def prepare(workloads, chosen, progress):
 
 def measure(options, output):
     """Runs everything that is asked for; returns Results, saved after every round."""
-    chosen = choose_allocators(options)
+    chosen = allocators.choose(options.build, options.library, options.installed_only)
     launcher = launching.Launcher(options.build / 'bench' / 'bench.launcher')
     progress = rounds.Progress()
     with tempfile.TemporaryDirectory(prefix='spanmalloc-compare-') as folder:
