@@ -51,10 +51,11 @@ uint64_t Span::holes() const {
   // A span may begin in the middle of a kernel page that is larger than ours.
   if (!is_aligned(base_, platform::page_bytes())) return 0;
   const size_t object_bytes = kSizeClasses[size_class()].object_bytes;
-  uint64_t units = 0;
+  // What lies behind the last object is never used.
+  const size_t end_of_objects = object_count_ * object_bytes;
+  uint64_t units = unit_mask((end_of_objects + unit - 1) / unit, bytes().value / unit);
   for (size_t first = next_free(0); first < object_count_;) {
     const size_t end = next_used(first);
-    // What lies behind the last object is never used.
     const size_t end_offset = end == object_count_ ? bytes().value : end * object_bytes;
     units |= unit_mask((first * object_bytes + unit - 1) / unit, end_offset / unit);
     first = next_free(end);
