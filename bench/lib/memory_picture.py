@@ -66,12 +66,13 @@ def scale(across, up, left, right):
     return elements
 
 
-def level(across, up, value, words):
-    """A dashed line across the plot with its meaning below, or above where there is no room."""
+def level(across, up, value, words, at):
+    """A dashed line across the plot with its meaning below, or above where there is no room; `at`
+    is how far to the right the words begin."""
     y = up(value) - 4 if up.start - up(value) < 20 else up(value) + 13
     return [chart.line(across.start, up(value), across.end, up(value), 'one',
                        stroke_dasharray='4 4'),
-            chart.text((across.start + across.end) / 2, y, words, 'faint small', 'middle')]
+            chart.text(across.start + at * (across.end - across.start), y, words, 'faint small')]
 
 
 def plot(results, panel, looks_of, left, top):
@@ -94,9 +95,9 @@ def plot(results, panel, looks_of, left, top):
                 *scale(across, up, left + 40, right)]
     floors = [aims.floor(run) for run in runs.values() if aims.floor(run)]
     if floors:
-        elements += level(across, up, statistics.median(floors), 'pages with a live byte')
+        elements += level(across, up, statistics.median(floors), 'pages with a live byte', at=0.4)
     if limit:
-        elements += level(across, up, limit, 'memory_limit')
+        elements += level(across, up, limit, 'memory_limit', at=0.01)
     for name, points in lines.items():
         line = thinned([(across(when), up(resident)) for when, resident in points])
         elements.append(chart.element('polyline', [chart.element('title', name)],
