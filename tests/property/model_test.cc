@@ -9,15 +9,17 @@
 
 #include "contract/expect.h"
 #include "contract/process.h"
-#include "property/shadow_heap.h"
+#include "support/shadow_heap.h"
 
 namespace {
 
 using contract::kKiB;
 using contract::kMiB;
-using property::Block;
-using property::Failures;
-using property::ShadowHeap;
+using shadow::Block;
+using shadow::Failures;
+using shadow::RandomChoices;
+
+using ShadowHeap = shadow::ShadowHeap<RandomChoices, 1500>;
 
 struct Arguments {
   uint64_t seed = 1;
@@ -81,8 +83,8 @@ void run(const Arguments& arguments) {
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, 256 * kKiB);
   for (size_t i = 0; i < count; ++i) {
-    ShadowHeap* heap =
-        property::map_shadow_heap(arguments.seed * 1000 + i, arguments.largest_shift, failures);
+    const RandomChoices choices(arguments.seed * 1000 + i, arguments.largest_shift);
+    ShadowHeap* heap = shadow::map_shadow_heap<ShadowHeap>(choices, failures);
     REQUIRE(heap != nullptr);
     workers[i] = Worker{&arguments, i, heap};
   }

@@ -12,7 +12,8 @@
 namespace spanmalloc::testing {
 
 struct CacheParts : CentralParts {
-  explicit CacheParts(size_t bytes = size_t{64} << 20) : CentralParts(bytes) {
+  explicit CacheParts(size_t bytes = size_t{64} << 20, PageMap& map = shared_page_map())
+      : CentralParts(bytes, map) {
     sentinels.open(kTestKey);
   }
 

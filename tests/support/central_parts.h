@@ -16,7 +16,8 @@ namespace spanmalloc::testing {
 inline constexpr ListKey kTestKey = ListKey::from_random(0x1234'5678'9abc'def0);
 
 struct CentralParts : SpanParts {
-  explicit CentralParts(size_t bytes = size_t{64} << 20) : SpanParts(bytes) {}
+  explicit CentralParts(size_t bytes = size_t{64} << 20, PageMap& map = shared_page_map())
+      : SpanParts(bytes, map) {}
 
   CentralStates central_states{};
   CentralLists centrals{central_states, spans, page_map, arena};

@@ -81,7 +81,11 @@ class FakePageSource final : public PageSource {
   }
 
   platform::ReleaseResult release(PageRange pages) override {
-    if (refuse_release_) return platform::ReleaseResult::kRefused;
+    if (refuse_release_) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      refused_releases_.push_back(pages);
+      return platform::ReleaseResult::kRefused;
+    }
     if (backing_ == Backing::kReal) {
       return platform::release(window_.address(pages.first), pages.count.bytes().value);
     }
@@ -111,7 +115,11 @@ class FakePageSource final : public PageSource {
   const std::vector<PageRange>& releases() const { return releases_; }
   const std::vector<PageRange>& populated() const { return populated_; }
   const std::vector<PageRange>& huge_page_wishes() const { return huge_; }
-  void forget_releases() { releases_.clear(); }
+  const std::vector<PageRange>& refused_releases() const { return refused_releases_; }
+  void forget_releases() {
+    releases_.clear();
+    refused_releases_.clear();
+  }
 
  private:
   const Backing backing_;
@@ -130,6 +138,7 @@ class FakePageSource final : public PageSource {
 
   std::mutex mutex_;
   std::vector<PageRange> releases_;
+  std::vector<PageRange> refused_releases_;
   std::vector<PageRange> populated_;
   std::vector<PageRange> huge_;
 };

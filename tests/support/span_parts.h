@@ -2,10 +2,9 @@
 #ifndef SPANMALLOC_TESTS_SUPPORT_SPAN_PARTS_H_
 #define SPANMALLOC_TESTS_SUPPORT_SPAN_PARTS_H_
 
-#include <gtest/gtest.h>
-
 #include <cstddef>
 
+#include "base/check.h"
 #include "base/metadata_arena.h"
 #include "pages/page_heap.h"
 #include "spans/page_map.h"
@@ -19,13 +18,14 @@ inline PageMap& shared_page_map() {
   static MetadataArena arena;
   static PageMap map(arena);
   static const bool open = map.open(RealPageSource::kWindowEnd);
-  EXPECT_TRUE(open);
+  SPANMALLOC_CHECK(open, "the page map does not open");
   return map;
 }
 
 struct SpanParts {
-  explicit SpanParts(size_t bytes = size_t{64} << 20) : source(bytes) {
-    EXPECT_TRUE(page_heap.open(source.window()));
+  explicit SpanParts(size_t bytes = size_t{64} << 20, PageMap& map = shared_page_map())
+      : source(bytes), page_map(map) {
+    SPANMALLOC_CHECK(page_heap.open(source.window()), "the page heap does not open");
   }
   // Leaves nothing in the map that the next test could find.
   ~SpanParts() {
@@ -35,7 +35,7 @@ struct SpanParts {
   RealPageSource source;
   MetadataArena arena;
   PageHeap page_heap{source, arena};
-  PageMap& page_map = shared_page_map();
+  PageMap& page_map;
   SpanAllocator spans{page_heap, page_map, arena};
 };
 

@@ -1,7 +1,8 @@
 // A model of a heap beside the real one: every live block with its size and the seed of its
-// contents. Each operation is carried out on both and checked.
-#ifndef SPANMALLOC_TESTS_PROPERTY_SHADOW_HEAP_H_
-#define SPANMALLOC_TESTS_PROPERTY_SHADOW_HEAP_H_
+// contents. Each operation is carried out on both and checked. Knows malloc's public interface
+// only.
+#ifndef SPANMALLOC_TESTS_SUPPORT_SHADOW_HEAP_H_
+#define SPANMALLOC_TESTS_SUPPORT_SHADOW_HEAP_H_
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "contract/expect.h"
 #include "contract/process.h"
 
-namespace property {
+namespace shadow {
 
 using contract::fill;
 using contract::is_aligned;
@@ -29,21 +30,50 @@ struct Block {
 
 enum class Failures { kForbidden, kExpected };
 
-// The heap as one thread sees it. Overlaps with its own blocks show in the sorted places at once,
-// overlaps with those of other threads in the contents, which differ with the seed.
-class ShadowHeap {
+// Choices of an even generator: small sizes often, large ones seldom, the edges of powers of two
+// among them.
+class RandomChoices {
  public:
-  static constexpr size_t kSlots = 1500;
+  // Every byte of a block is written and read.
+  static constexpr size_t kMostWritten = SIZE_MAX;
 
   // `largest_shift`: sizes are below 2^largest_shift.
-  ShadowHeap(uint64_t seed, size_t largest_shift, Failures failures)
-      : random_(seed), largest_shift_(largest_shift), failures_(failures) {}
+  RandomChoices(uint64_t seed, size_t largest_shift)
+      : random_(seed), largest_shift_(largest_shift) {}
+
+  uint64_t next() { return random_.next(); }
+  size_t below(size_t limit) { return random_.below(limit); }
+
+  size_t size() {
+    const size_t range = below(10);
+    const size_t shift = range < 6 ? 10 : range < 9 ? 15 : largest_shift_;
+    const size_t limit = size_t{1} << below((shift < largest_shift_ ? shift : largest_shift_) + 1);
+    const size_t size = below(limit + 1);
+    return below(8) == 0 ? limit - below(2) : size;
+  }
+
+ private:
+  Random random_;
+  size_t largest_shift_;
+};
+
+// The heap as one thread sees it. Overlaps with its own blocks show in the sorted places at once,
+// overlaps with those of other threads in the contents, which differ with the seed.
+//
+// Choices: below(limit), a number in [0, limit); next(), any number; size(), a size to ask for;
+// kMostWritten, how many bytes at the start of a block are written and read, beside its end.
+template <typename Choices, size_t kSlots>
+class ShadowHeap {
+ public:
+  ShadowHeap(const Choices& choices, Failures failures) : choices_(choices), failures_(failures) {}
+
+  Choices& choices() { return choices_; }
 
   // One operation of the model, drawn from the generator. False if a check failed.
   bool step() {
-    Block& block = slots_[random_.below(kSlots)];
+    Block& block = slots_[choices_.below(kSlots)];
     if (block.start == nullptr) return allocate(block);
-    switch (random_.below(8)) {
+    switch (choices_.below(8)) {
       case 0:
       case 1:
         return reallocate(block);
@@ -56,7 +86,7 @@ class ShadowHeap {
 
   // A block leaves this heap for another thread's, or an empty one if there is none in the slot.
   Block give() {
-    Block& slot = slots_[random_.below(kSlots)];
+    Block& slot = slots_[choices_.below(kSlots)];
     const Block given = slot;
     if (given.start != nullptr) forget(slot);
     return given;
@@ -65,7 +95,7 @@ class ShadowHeap {
   // Takes a block that another thread gave. False if a check failed.
   bool take(const Block& given) {
     if (given.start == nullptr) return true;
-    Block& slot = slots_[random_.below(kSlots)];
+    Block& slot = slots_[choices_.below(kSlots)];
     if (slot.start != nullptr && !release(slot)) return false;
     slot = given;
     return remember(slot) && check(slot);
@@ -82,26 +112,25 @@ class ShadowHeap {
   size_t failed_calls() const { return failed_calls_; }
 
  private:
-  enum class Kind { kMalloc, kCalloc, kMemalign, kPosixMemalign, kAlignedAlloc, kReallocNull };
-
-  // Small sizes often, large ones seldom; zero and the edges of powers of two among them.
-  size_t draw_size() {
-    const size_t range = random_.below(10);
-    const size_t shift = range < 6 ? 10 : range < 9 ? 15 : largest_shift_;
-    const size_t limit = size_t{1}
-                         << random_.below((shift < largest_shift_ ? shift : largest_shift_) + 1);
-    const size_t size = random_.below(limit + 1);
-    return random_.below(8) == 0 ? limit - random_.below(2) : size;
-  }
+  enum class Kind {
+    kMalloc,
+    kCalloc,
+    kMemalign,
+    kPosixMemalign,
+    kAlignedAlloc,
+    kReallocNull,
+    kNew,
+    kNewAligned
+  };
 
   size_t draw_alignment() {
-    const size_t shift = random_.below(20) == 0 ? 21 : 13;
-    return size_t{1} << random_.below(shift);
+    const size_t shift = choices_.below(20) == 0 ? 21 : 13;
+    return size_t{1} << choices_.below(shift);
   }
 
   bool allocate(Block& block) {
-    const Kind kind = static_cast<Kind>(random_.below(6));
-    const size_t size = draw_size();
+    const Kind kind = static_cast<Kind>(choices_.below(8));
+    const size_t size = choices_.size();
     size_t alignment = 16;
     void* start = nullptr;
     errno = 0;
@@ -128,6 +157,13 @@ class ShadowHeap {
       case Kind::kReallocNull:
         start = realloc(contract::opaque(static_cast<void*>(nullptr)), size);
         break;
+      case Kind::kNew:
+        start = operator new(size, std::nothrow);
+        break;
+      case Kind::kNewAligned:
+        alignment = draw_alignment();
+        start = operator new (size, std::align_val_t{alignment}, std::nothrow);
+        break;
     }
     if (start == nullptr) return accept_failure(size);
     if (!is_aligned(start, alignment) || !is_aligned(start, 16)) {
@@ -135,21 +171,31 @@ class ShadowHeap {
     }
     block.start = start;
     block.size = kind == Kind::kCalloc ? size / 4 * 4 : size;
-    if (kind == Kind::kCalloc && !is_zero(start, block.size)) {
+    if (kind == Kind::kCalloc && !is_zeroed(start, block.size)) {
       return complain("calloc not zero", start, size);
     }
     return remember(block) && refill(block);
   }
 
+  // All of a block, or of one that is not all written a word of each page.
+  static bool is_zeroed(const void* start, size_t size) {
+    const size_t read = written_of(size);
+    if (!is_zero(start, read)) return false;
+    for (size_t at = read; at + sizeof(uint64_t) <= size; at += 4096) {
+      if (!is_zero(static_cast<const char*>(start) + at, sizeof(uint64_t))) return false;
+    }
+    return true;
+  }
+
   bool reallocate(Block& block) {
-    const size_t size = 1 + draw_size();
+    const size_t size = 1 + choices_.size();
     errno = 0;
     forget_place(block);
     void* start = realloc(contract::opaque(block.start), size);
     if (start == nullptr) return remember(block) && check(block) && accept_failure(size);
     const size_t kept = size < block.size ? size : block.size;
     if (!is_aligned(start, 16)) return complain("alignment of realloc", start, size);
-    if (!is_filled(start, kept, block.size, block.seed)) {
+    if (!is_written(start, kept, block)) {
       return complain("contents after realloc", start, size);
     }
     block.start = start;
@@ -159,17 +205,27 @@ class ShadowHeap {
 
   // The whole usable size is the caller's: it is written as well.
   bool refill(Block& block) {
-    if (random_.below(4) == 0) block.size = block.usable;
-    block.seed = random_.next();
-    fill(block.start, block.size, block.seed);
+    if (choices_.below(4) == 0) block.size = block.usable;
+    block.seed = choices_.next();
+    const size_t written = written_of(block.size);
+    fill(block.start, written, block.seed);
+    if (written < block.size) fill(end_of(block.start, block.size), kEndBytes, block.seed);
     return true;
+  }
+
+  // Whether the first `kept` bytes at `start` are what refill() wrote to the block.
+  static bool is_written(const void* start, size_t kept, const Block& block) {
+    const size_t written = written_of(block.size);
+    if (!is_filled(start, kept < written ? kept : written, written, block.seed)) return false;
+    return kept < block.size || written == block.size ||
+           is_filled(end_of(start, kept), kEndBytes, block.seed);
   }
 
   bool check(const Block& block) {
     if (malloc_usable_size(block.start) != block.usable) {
       return complain("usable size changed", block.start, block.size);
     }
-    if (!is_filled(block.start, block.size, block.seed)) {
+    if (!is_written(block.start, block.size, block)) {
       return complain("contents", block.start, block.size);
     }
     return true;
@@ -245,9 +301,20 @@ class ShadowHeap {
   };
 
   static constexpr int kErrnoMark = 4711;
+  static constexpr size_t kMost = Choices::kMostWritten;
+  static constexpr size_t kEndBytes = 64;
+  // Bytes from the start of a block that are written: all, or kMost and the end apart from them.
+  static size_t written_of(size_t size) {
+    return size < kEndBytes || size - kEndBytes <= kMost ? size : kMost;
+  }
+  static void* end_of(void* start, size_t size) {
+    return static_cast<char*>(start) + size - kEndBytes;
+  }
+  static const void* end_of(const void* start, size_t size) {
+    return static_cast<const char*>(start) + size - kEndBytes;
+  }
 
-  Random random_;
-  size_t largest_shift_;
+  Choices choices_;
   Failures failures_;
   size_t failed_calls_ = 0;
   size_t place_count_ = 0;
@@ -256,13 +323,14 @@ class ShadowHeap {
 };
 
 // A heap outside malloc's memory, so that the model neither costs nor disturbs what it checks.
-inline ShadowHeap* map_shadow_heap(uint64_t seed, size_t largest_shift, Failures failures) {
+template <typename Heap, typename Choices>
+Heap* map_shadow_heap(const Choices& choices, Failures failures) {
   void* memory =
-      mmap(nullptr, sizeof(ShadowHeap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      mmap(nullptr, sizeof(Heap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
-  return new (memory) ShadowHeap(seed, largest_shift, failures);
+  return new (memory) Heap(choices, failures);
 }
 
-}  // namespace property
+}  // namespace shadow
 
-#endif  // SPANMALLOC_TESTS_PROPERTY_SHADOW_HEAP_H_
+#endif  // SPANMALLOC_TESTS_SUPPORT_SHADOW_HEAP_H_
