@@ -103,7 +103,7 @@ class ScavengeIndex {
  public:
   struct Found {
     ChunkNumber chunk{};
-    size_t page = 0;  // within the chunk: nothing to find above it
+    size_t page = 0;  // within the chunk: no page of kAnyPages to find above it
     bool ok = false;
   };
 
