@@ -82,17 +82,34 @@ ThreadCache* Heap::attach_thread() {
   if (cache == nullptr) return nullptr;
   // From here on the calls below may use malloc.
   current_thread_cache = cache;
-  scavenger_.note_thread_start();
   register_with_system();
-  platform::arm_thread_exit(cache);
+  if (!platform::arm_thread_exit(cache)) {
+    // The cache of a thread whose end is not told would be lost with all it holds.
+    current_thread_cache = &empty_thread_cache;
+    registry_.release(cache, ThreadCacheRegistry::Contents::kKept);
+    return nullptr;
+  }
+  scavenger_.note_thread_start();
   return cache;
 }
 
 void Heap::register_with_system() {
-  if (registered_.load(std::memory_order_relaxed) || registered_.exchange(true)) return;
+  if (registered_.load(std::memory_order_relaxed) ||
+      registered_.exchange(true, std::memory_order_acquire)) {
+    return;
+  }
   // Without a key, threads that end keep their caches; nothing else is lost.
-  (void)platform::register_thread_exit(&Heap::on_thread_exit);
-  platform::register_fork_handlers(&prepare_fork, &after_fork_in_parent, &after_fork_in_child);
+  if (!knows_thread_exit_) {
+    knows_thread_exit_ = platform::register_thread_exit(&Heap::on_thread_exit);
+  }
+  if (!knows_forks_) {
+    knows_forks_ = platform::register_fork_handlers(&prepare_fork, &after_fork_in_parent,
+                                                    &after_fork_in_child);
+  }
+  // What was refused is asked for again by the next thread that starts.
+  if (!knows_thread_exit_ || !knows_forks_) {
+    registered_.store(false, std::memory_order_release);
+  }
 }
 
 void Heap::on_thread_exit(void* cache_pointer) {

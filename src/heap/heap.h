@@ -113,7 +113,10 @@ class Heap {
   ListKey key_{};
   Mutex open_mutex_{LockRank::kOpen};
   std::atomic<State> state_{State::kClosed};
+  // Set while a thread registers, and when all is registered. The next two belong to that thread.
   std::atomic<bool> registered_{false};
+  bool knows_thread_exit_ = false;
+  bool knows_forks_ = false;
   std::atomic<bool> options_read_{false};
 };
 

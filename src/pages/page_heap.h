@@ -234,6 +234,8 @@ class PageHeap {
   PageCount finish_release(Release& release, platform::ReleaseResult result)
       SPANMALLOC_REQUIRES(mutex_);
   void take_back(Release& release) SPANMALLOC_REQUIRES(mutex_);
+  // Puts the chunks back on the list that were taken off it by a refusal.
+  void offer_refused_pages() SPANMALLOC_REQUIRES(mutex_);
 
   PageSource& source_;
   MetadataArena& arena_;
@@ -243,6 +245,8 @@ class PageHeap {
   PageAllocator pages_;  // guarded by mutex_, but for find() of its scavenge index
   PageCache cache_ SPANMALLOC_GUARDED_BY(mutex_);
   Release releases_[kMaxReleases] SPANMALLOC_GUARDED_BY(mutex_);
+  // Chunks are off the list because the system refused to take their pages.
+  bool has_refused_pages_ SPANMALLOC_GUARDED_BY(mutex_) = false;
   // Memory of the source for which there was no metadata yet; added before anything else.
   PageRange not_added_ SPANMALLOC_GUARDED_BY(mutex_){};
 

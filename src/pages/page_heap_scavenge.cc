@@ -19,6 +19,7 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
     goal = std::min(count_of(free_retained_), PageCount{wanted});
     if (mode == ScavengeMode::kForced) {
       pages_.flush(cache_);
+      offer_refused_pages();
       // Searches of other threads may have lowered the cursors past pages freed meanwhile.
       pages_.scavenge_index().rewind_forced();
     }
@@ -33,6 +34,16 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
 PageNumber PageHeap::first_mapped_page(PageNumber page) const {
   MutexLock lock(mutex_);
   return open_ ? pages_.mapped().first_at_or_above(page) : kNoPage;
+}
+
+void PageHeap::offer_refused_pages() {
+  if (!has_refused_pages_) return;
+  has_refused_pages_ = false;
+  const AddressRanges& mapped = pages_.mapped();
+  for (size_t index = 0; index < mapped.size(); ++index) {
+    const PageRange range = mapped[index];
+    pages_.scavenge_index().offer(range.first.chunk().value, range.end().chunk().value);
+  }
 }
 
 PageHeap::Release* PageHeap::free_release_slot() {
@@ -96,7 +107,9 @@ PageCount PageHeap::finish_release(Release& release, platform::ReleaseResult res
     ++scavenge_refusals_;
     const ChunkNumber chunk = release.pages.first.chunk();
     take_back(release);
-    // The kernel would refuse again (locked memory); a free in the chunk puts it on the list again.
+    // The kernel would refuse again (locked memory); a free in the chunk puts it on the list again,
+    // and so does the next forced search.
+    has_refused_pages_ = true;
     pages_.scavenge_index().set_empty(chunk, ScavengeUnit::kHugePage);
     pages_.scavenge_index().set_empty(chunk, ScavengeUnit::kAnyPages);
     return {};

@@ -145,6 +145,15 @@ void ScavengeIndex::rewind_forced() {
   cursor(ScavengeMode::kForced, ScavengeUnit::kAnyPages).raise(last);
 }
 
+void ScavengeIndex::offer(size_t begin, size_t end) {
+  for (size_t chunk = begin; chunk < end; ++chunk) {
+    ChunkActivity now = activity({chunk});
+    if (now.in_use == kPagesPerChunk) continue;
+    now.flags = ChunkActivity::kMayHaveFree | ChunkActivity::kMayHaveFreeHugePage;
+    store({chunk}, now);
+  }
+}
+
 void ScavengeIndex::start_epoch() {
   generation_.store(generation() + 1, std::memory_order_relaxed);
   const PageNumber end = std::max(freed_end_, last_freed_end_);

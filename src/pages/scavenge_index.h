@@ -135,6 +135,10 @@ class ScavengeIndex {
   // Lets forced searches start at the highest chunk again. Page heap's lock held.
   void rewind_forced();
 
+  // Puts those of the chunks [begin, end) that have free pages on the list again.
+  // REQUIRES: the chunks are writable. Page heap's lock held.
+  void offer(size_t begin, size_t end);
+
   // One tick of the clock. Page heap's lock held.
   void start_epoch();
 

@@ -9,17 +9,19 @@
 
 namespace spanmalloc::platform {
 
-// Registers `at_exit` once for the process; it then runs in each thread that called
-// arm_thread_exit(), while the thread ends. False when the system has no room for it.
-// REQUIRES: called once.
+// Registers `at_exit` for the process; it then runs in each thread that called arm_thread_exit(),
+// while the thread ends. False when the system has no room for it.
+// REQUIRES: no two calls at a time; none after a call that succeeded.
 [[nodiscard]] bool register_thread_exit(void (*at_exit)(void*));
 
-// Makes the exit function run in the calling thread with `argument`, which is not nullptr. May
-// call malloc.
-void arm_thread_exit(void* argument);
+// Makes the exit function, if there is one, run in the calling thread with `argument`, which is not
+// nullptr. May call malloc. False when the system has no memory for it.
+[[nodiscard]] bool arm_thread_exit(void* argument);
 
-// Registers the functions that run round a fork in the forking thread. May call malloc.
-void register_fork_handlers(void (*prepare)(), void (*in_parent)(), void (*in_child)());
+// Registers the functions that run round a fork in the forking thread. May call malloc. False when
+// the system has no memory for it.
+[[nodiscard]] bool register_fork_handlers(void (*prepare)(), void (*in_parent)(),
+                                          void (*in_child)());
 
 // Starts a detached thread with all signals blocked. May call malloc. False when refused.
 // REQUIRES: not called again before the body has begun.

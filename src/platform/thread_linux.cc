@@ -57,15 +57,15 @@ bool register_thread_exit(void (*at_exit)(void*)) {
   return true;
 }
 
-void arm_thread_exit(void* argument) {
-  if (!exit_key_is_made.load(std::memory_order_acquire)) return;
+bool arm_thread_exit(void* argument) {
+  if (!exit_key_is_made.load(std::memory_order_acquire)) return true;
   ErrnoGuard errno_guard;
-  pthread_setspecific(exit_key, argument);
+  return pthread_setspecific(exit_key, argument) == 0;
 }
 
-void register_fork_handlers(void (*prepare)(), void (*in_parent)(), void (*in_child)()) {
+bool register_fork_handlers(void (*prepare)(), void (*in_parent)(), void (*in_child)()) {
   ErrnoGuard errno_guard;
-  pthread_atfork(prepare, in_parent, in_child);
+  return pthread_atfork(prepare, in_parent, in_child) == 0;
 }
 
 bool start_background_thread(void (*body)(void*), void* argument) {
@@ -79,12 +79,12 @@ bool start_background_thread(void (*body)(void*), void* argument) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const bool masked = pthread_sigmask(SIG_SETMASK, &all, &before) == 0;
   pthread_t thread;
-  const int result = pthread_create(&thread, &attributes, run_body, nullptr);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const bool started = masked && pthread_create(&thread, &attributes, run_body, nullptr) == 0;
+  if (masked) pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
-  return result == 0;
+  return started;
 }
 
 bool system_calls_are_filtered() {

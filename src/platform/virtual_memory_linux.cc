@@ -163,6 +163,8 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
       mremap(reinterpret_cast<void*>(from), bytes, bytes,
              MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
   if (moved != MAP_FAILED) return MoveResult::kMoved;
+  // A kernel without the call, and a filter, refuse before they do anything.
+  if (errno == EINVAL || errno == ENOSYS || errno == EPERM) return MoveResult::kRefused;
   return map_again(to, bytes) ? MoveResult::kRefused : MoveResult::kTargetLost;
 }
 

@@ -98,6 +98,8 @@ TEST(PageHeapScavenge, RefusedReleasesLoseNothing) {
   EXPECT_GE(test.heap.stats().scavenge_refusals, 3u);
   test.heap.check_invariants();
   test.source.refuse_release(false);
+  EXPECT_EQ(test.heap.scavenge(kEverything, ScavengeMode::kForced).value, 3 * kChunkBytes);
+  test.heap.check_invariants();
   test.heap.free(test.allocate(3 * 512).pages);
   EXPECT_EQ(test.heap.scavenge(kEverything, ScavengeMode::kForced).value, 3 * kChunkBytes);
   test.heap.check_invariants();

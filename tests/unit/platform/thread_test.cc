@@ -30,7 +30,7 @@ TEST(Thread, ExitFunctionRunsInThreadsThatArmedIt) {
   std::thread([] {}).join();
   EXPECT_EQ(exits, 0);
   std::thread([&] {
-    arm_thread_exit(&token);
+    EXPECT_TRUE(arm_thread_exit(&token));
     EXPECT_EQ(exits, 0);
   }).join();
   EXPECT_EQ(exits, 1);
@@ -42,8 +42,8 @@ std::atomic<int> forks_in_parent{0};
 std::atomic<int> forks_in_child{0};
 
 TEST(Thread, ForkHandlersRunOnBothSides) {
-  register_fork_handlers([] { ++forks_prepared; }, [] { ++forks_in_parent; },
-                         [] { ++forks_in_child; });
+  ASSERT_TRUE(register_fork_handlers([] { ++forks_prepared; }, [] { ++forks_in_parent; },
+                                     [] { ++forks_in_child; }));
   const pid_t child = fork();
   if (child == 0) _exit(forks_prepared == 1 && forks_in_parent == 0 && forks_in_child == 1 ? 0 : 1);
   int status = -1;
