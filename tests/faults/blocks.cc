@@ -60,7 +60,7 @@ void check_content(const Block& block, size_t size) {
 }
 
 void check_zero(const Block& block) {
-  const size_t step = block.size > 8 * kMiB ? 4 * kKiB : 8;
+  const size_t step = block.size > 8 * kMiB ? 64 * kKiB : 8;
   bool is_zero = true;
   for (size_t at = 0; at + 8 <= block.size; at += step) {
     uint64_t value;
