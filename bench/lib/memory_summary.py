@@ -90,9 +90,10 @@ def conditions(results):
     versions = ''.join(f'; {column.name} {column.version}' for column in results.columns
                        if column.version)
     counts = sorted({len(runs) for runs in results.runs.values()})
+    runs = f'{counts[0]} to {counts[-1]} runs' if counts[0] < counts[-1] else f'{counts[0]} runs'
     text = (f'Measured {about["date"]} on {about["processors"]} processors {about["processor"]}, '
             f'{about["memory GiB"]} GiB, Linux {about["kernel"]}, transparent huge pages '
-            f'{about["huge pages"]}{versions}. Medians of {counts[0]} to {counts[-1]} runs'
+            f'{about["huge pages"]}{versions}. Medians of {runs}'
             f'{" of the quick inputs" if about["quick"] else ""}; less is better.')
     if not about['group']:
         text += ' Control groups with a limit of memory cannot be made here: those rows are left out.'
