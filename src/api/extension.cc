@@ -69,7 +69,9 @@ SPANMALLOC_EXPORT size_t spanmalloc_get_memory_limit(spanmalloc_limit_kind* kind
 
 SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {
   const OptionRow* row = Options::find(name, strlen(name));
-  if (row == nullptr || !heap.options().set(row->option, value)) return -1;
+  if (row == nullptr || (is_fixed_at_start(row->option) && heap.hardening().is_decided()))
+    return -1;
+  if (!heap.options().set(row->option, value)) return -1;
   heap.apply_options();
   return 0;
 }

@@ -24,8 +24,8 @@ void print_statistics() {
 // The fork handlers must be the first in the process, so that they run last before a fork and
 // first after it, and other handlers may use malloc.
 __attribute__((constructor(101))) void on_load() {
-  heap.attach_thread();
   heap.read_options();
+  heap.attach_thread();
   if (heap.options()[Option::kStatsAtExit] != 0) atexit(&print_statistics);
 }
 

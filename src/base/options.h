@@ -22,6 +22,8 @@ enum class Option : uint8_t {
   kPressure,
   kPolicy,
   kIdleAgeEpochs,
+  kHardening,
+  kSampleGuard,
   kCount,
 };
 
@@ -71,7 +73,17 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
      OptionUnit::kNumber, "peak|idle_age"},
     {Option::kIdleAgeEpochs, "idle_age", 10, 1, 1000000,
      "for policy=idle_age: epochs without use after which free memory goes back"},
+    {Option::kHardening, "hardening", 0, 0, 3,
+     "1: check the ends and sizes of blocks; 2: also delay reuse; 3: also guard pages; at start "
+     "only"},
+    {Option::kSampleGuard, "sample_guard", 0, 0, 1000000000,
+     "one of so many blocks up to 8 KiB lies between guard pages; 0: none; at start only"},
 }};
+
+// Whether the option is read when the heap is opened and cannot be changed afterwards.
+constexpr bool is_fixed_at_start(Option option) {
+  return option == Option::kHardening || option == Option::kSampleGuard;
+}
 
 class Options {
  public:

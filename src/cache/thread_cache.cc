@@ -11,6 +11,7 @@ constinit FreeNode empty_cache_sentinel{FreeNode::kEnd, 0};
 constinit HotCache empty_thread_cache{&empty_cache_sentinel};
 constinit thread_local HotCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS =
     &empty_thread_cache;
+constinit thread_local ThreadCache* withheld_thread_cache SPANMALLOC_INITIAL_EXEC_TLS = nullptr;
 
 namespace {
 
@@ -75,6 +76,23 @@ void* ThreadCache::take_from_claim(SizeClass size_class, MemoryContent* content)
   // Memory that is not zero may still carry the seal of an earlier life.
   if (claim.content == MemoryContent::kUnknown) object->remove_seal();
   return object;
+}
+
+void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, const Span& span,
+                                       uint64_t random) {
+  Claim& claim = reserves_[span.size_class()].claim;
+  const bool same_span = claim.word_base - span.base() < span.bytes().value;
+  if (claim.empty() || claim.content != content || !same_span) return object;
+  const size_t object_bytes = kSizeClasses[span.size_class()].object_bytes;
+  const size_t own = (reinterpret_cast<uintptr_t>(object) - claim.word_base) / object_bytes;
+  if (own >= 64) return object;
+  uint64_t bits = claim.bits;
+  for (size_t skip = random % static_cast<size_t>(std::popcount(bits)); skip > 0; --skip) {
+    bits &= bits - 1;
+  }
+  const size_t chosen = static_cast<size_t>(std::countr_zero(bits));
+  claim.bits = (claim.bits & ~(uint64_t{1} << chosen)) | (uint64_t{1} << own);
+  return reinterpret_cast<void*>(claim.word_base + chosen * object_bytes);
 }
 
 void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList& central,
@@ -193,6 +211,7 @@ bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap&
 
 size_t ThreadCache::object_count(SizeClass size_class) const {
   size_t count = static_cast<size_t>(std::popcount(reserves_[size_class].claim.bits));
+  if (hardened_.quarantine != nullptr) count += hardened_.quarantine->object_count(size_class);
   const size_t limit = kSizeClasses[size_class].magazine_capacity;
   for (const List& list : {head_list(size_class), reserves_[size_class].spare}) {
     // A torn view of a moving list may give nonsense; a list never has more than its limit.
@@ -214,6 +233,7 @@ void ThreadCache::repair_if_orphaned() {
   if (!orphaned_) return;
   orphaned_ = false;
   grown_bytes_ = 0;
+  if (hardened_.quarantine != nullptr) hardened_.quarantine->recount();
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);
     List& spare = reserves_[size_class].spare;
@@ -225,6 +245,7 @@ void ThreadCache::repair_if_orphaned() {
 }
 
 void ThreadCache::check_invariants(const ClassMap& class_map) const {
+  if (hardened_.quarantine != nullptr) hardened_.quarantine->check_invariants();
   size_t grown = 0;
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);

@@ -24,6 +24,7 @@
 #include <cstdint>
 
 #include "base/config.h"
+#include "cache/quarantine.h"
 #include "central/central_lists.h"
 #include "platform/compiler.h"
 #include "spans/free_list.h"
@@ -105,6 +106,11 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void* allocate_from_reserve(SizeClass size_class, const CentralList& central,
                               MemoryContent* content);
 
+  // For hardening. Exchanges a free object of `span`, which the caller owns, for a random one of
+  // the claim, so that addresses are not handed out in order. Gives `object` itself when the claim
+  // does not reach it, or has other content.
+  void* exchange_with_claim(void* object, MemoryContent content, const Span& span, uint64_t random);
+
   bool has_claim(SizeClass size_class) const { return !reserves_[size_class].claim.empty(); }
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
   void accept(SizeClass size_class, const Claim& claim);
@@ -134,6 +140,17 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // midst of a change: makes it whole before anybody else uses it.
   void note_orphaned() { orphaned_ = true; }
   void repair_if_orphaned();
+
+  // What only hardening uses, zero in other processes. The quarantine is made by whoever wants it.
+  struct HardenedPart {
+    Quarantine* quarantine;
+    // State of the thread's generator; 0 before its first use.
+    uint64_t random;
+    // Blocks until one is sampled; 0: not chosen yet.
+    uint32_t until_sample;
+  };
+  HardenedPart& hardened() { return hardened_; }
+  const HardenedPart& hardened() const { return hardened_; }
 
   // For the owner only; every list is walked.
   void check_invariants(const ClassMap& class_map) const;
@@ -184,6 +201,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   std::array<Reserve, kSizeClassCount> reserves_;
   // The heads at the last flush_idle().
   std::array<const FreeNode*, kSizeClassCount> resting_heads_;
+  HardenedPart hardened_;
 };
 
 // The end of all lists of the empty cache, whose key is 0: no node below, and no room above.
@@ -193,10 +211,15 @@ extern constinit HotCache empty_thread_cache;
 // The calling thread's cache, or the empty one.
 extern constinit thread_local HotCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
 
+// The cache of a thread whose calls must all leave the hot path, because hardening is on: the
+// thread's current cache stays the empty one.
+extern constinit thread_local ThreadCache* withheld_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
+
 // The calling thread's cache; nullptr as long as it has none.
 inline ThreadCache* own_thread_cache() {
   HotCache* cache = current_thread_cache;
-  return cache == &empty_thread_cache ? nullptr : static_cast<ThreadCache*>(cache);
+  return SPANMALLOC_UNLIKELY(cache == &empty_thread_cache) ? withheld_thread_cache
+                                                           : static_cast<ThreadCache*>(cache);
 }
 
 }  // namespace spanmalloc

@@ -4,18 +4,15 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "heap/hardened.h"
 #include "heap/large.h"
+#include "heap/small.h"
 #include "platform/errno_guard.h"
 #include "spans/misuse.h"
 
 namespace spanmalloc {
 
 namespace {
-
-struct Object {
-  void* address = nullptr;
-  MemoryContent content = MemoryContent::kUnknown;
-};
 
 // Free bits of the class from wherever they can be had, the heap's growth last.
 SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
@@ -34,7 +31,8 @@ SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
   return claim;
 }
 
-// For threads without a cache: an object straight from a span.
+}  // namespace
+
 Object allocate_without_cache(SizeClass size_class) {
   if (!heap.open()) return {};
   Claim claim = refill(size_class);
@@ -48,17 +46,8 @@ Object allocate_without_cache(SizeClass size_class) {
   return {object, claim.content};
 }
 
-Object allocate_of_class(SizeClass size_class);
-
-// REQUIRES: the head list of the calling thread's cache is empty.
-Object allocate_small_slow(SizeClass size_class) {
-  ThreadCache* cache = own_thread_cache();
-  if (cache == nullptr) {
-    if (heap.attach_thread() == nullptr) return allocate_without_cache(size_class);
-    // A cache that an ended thread left comes with what it holds.
-    return allocate_of_class(size_class);
-  }
-  const FreeNode* head = cache->head(size_class);
+Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class) {
+  const FreeNode* head = cache.head(size_class);
   if (!heap.sentinels().contains(head)) {
     // A block whose link leads nowhere: the program has overwritten it.
     report_write_after_free(reinterpret_cast<uintptr_t>(head),
@@ -66,18 +55,33 @@ Object allocate_small_slow(SizeClass size_class) {
   }
   Object object;
   const CentralList central = heap.central(size_class);
-  object.address = cache->allocate_from_reserve(size_class, central, &object.content);
+  object.address = cache.allocate_from_reserve(size_class, central, &object.content);
   if (object.address != nullptr) return object;
   const Claim claim = refill(size_class);
   if (claim.empty()) return {};
   // The start of the scavenger's thread allocates, so there may be a claim already.
-  if (cache->has_claim(size_class)) {
+  if (cache.has_claim(size_class)) {
     central.give_back(claim);
   } else {
-    cache->accept(size_class, claim);
+    cache.accept(size_class, claim);
   }
-  object.address = cache->allocate_from_reserve(size_class, central, &object.content);
+  object.address = cache.allocate_from_reserve(size_class, central, &object.content);
   return object;
+}
+
+namespace {
+
+Object allocate_of_class(SizeClass size_class);
+
+// The head list of the calling thread's current cache is empty.
+Object allocate_small_slow(SizeClass size_class) {
+  HotCache* cache = current_thread_cache;
+  if (cache != &empty_thread_cache) {
+    return allocate_beyond_list(*static_cast<ThreadCache*>(cache), size_class);
+  }
+  if (heap.attach_thread() == nullptr) return allocate_without_cache(size_class);
+  // A cache that an ended thread left comes with what it holds.
+  return allocate_of_class(size_class);
 }
 
 // As the hot path, for a class that the caller chose; also tells what is in the memory.
@@ -104,8 +108,9 @@ void deallocate_without_cache(FreeNode* object, SizeClass size_class) {
   heap.central(size_class).drain({object, 1}, heap.key());
 }
 
-// Whether a block that carries a seal really lies in a list, a depot or its span. A program can
-// carry a seal into a live block by copying freed memory that it never wrote to.
+}  // namespace
+
+// A program can carry a seal into a live block by copying freed memory that it never wrote to.
 bool is_free_somewhere(uintptr_t address, SizeClass size_class) {
   const ThreadCache* own = own_thread_cache();
   if (own != nullptr && own->holds(size_class, address, heap.class_map())) return true;
@@ -118,12 +123,9 @@ bool is_free_somewhere(uintptr_t address, SizeClass size_class) {
   return held;
 }
 
-void push(FreeNode* object, SizeClass size_class) {
-  ThreadCache* cache = own_thread_cache();
-  if (cache == nullptr) {
-    cache = heap.attach_thread();
-    if (cache == nullptr) return deallocate_without_cache(object, size_class);
-  }
+void push_small(FreeNode* object, SizeClass size_class) {
+  ThreadCache* cache = heap.attach_thread();
+  if (cache == nullptr) return deallocate_without_cache(object, size_class);
   if (cache->head(size_class)->room() == 0) {
     const bool handed_over = cache->make_room(size_class, heap.central(size_class),
                                               heap.sentinels(), heap.cache_budget());
@@ -133,19 +135,20 @@ void push(FreeNode* object, SizeClass size_class) {
   cache->set_head(size_class, object);
 }
 
-}  // namespace
-
 void* allocate_medium_or_large(size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_hardened(bytes);
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes));
   return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
 }
 
 void* allocate_slow(size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_hardened(bytes);
   // A request of no bytes comes here with a list that need not be empty.
   return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
 }
 
 void* allocate_zeroed(size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_zeroed_hardened(bytes);
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large_zeroed(bytes));
   const SizeClass size_class = size_class_of(bytes);
   const Object object = allocate_of_class(size_class);
@@ -157,6 +160,9 @@ void* allocate_zeroed(size_t bytes) {
 
 void* allocate_aligned(size_t bytes, size_t alignment) {
   if (alignment <= kMinAlignment) return allocate(bytes);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    return allocate_aligned_hardened(bytes, alignment);
+  }
   const SizeClass size_class = size_class_of_aligned(bytes, alignment);
   if (size_class != kNoSizeClass) return or_no_memory(allocate_of_class(size_class).address);
   return or_no_memory(allocate_large(bytes, alignment));
@@ -164,13 +170,18 @@ void* allocate_aligned(size_t bytes, size_t alignment) {
 
 void deallocate_slow(void* pointer) {
   if (pointer == nullptr) return;
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return deallocate_hardened(pointer);
+  deallocate_without_end(pointer);
+}
+
+void deallocate_without_end(void* pointer) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
   const SizeClass size_class = heap.class_map()[address];
   platform::ErrnoGuard errno_guard;
   if (size_class == kNoSizeClass) return deallocate_large(pointer);
   auto* object = static_cast<FreeNode*>(pointer);
   if (object->has_mark_of(heap.key().mark)) return deallocate_sealed(pointer);
-  push(object, size_class);
+  push_small(object, size_class);
 }
 
 void deallocate_sealed(void* pointer) {
@@ -180,11 +191,16 @@ void deallocate_sealed(void* pointer) {
   if (is_free_somewhere(address, size_class)) {
     report_double_free(address, kSizeClasses[size_class].object_bytes);
   }
-  push(static_cast<FreeNode*>(pointer), size_class);
+  push_small(static_cast<FreeNode*>(pointer), size_class);
 }
 
 size_t usable_bytes(const void* pointer, const char* call) {
   if (pointer == nullptr) return 0;
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return usable_bytes_hardened(pointer, call);
+  return usable_bytes_without_end(pointer, call);
+}
+
+size_t usable_bytes_without_end(const void* pointer, const char* call) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
   const SizeClass size_class = heap.class_map()[address];
   if (size_class == kNoSizeClass) return large_span_of(pointer, call)->bytes().value;

@@ -1,5 +1,6 @@
 #include "heap/heap.h"
 
+#include "heap/hardened.h"
 #include "heap/thread_end.h"
 #include "platform/errno_guard.h"
 #include "platform/system.h"
@@ -31,7 +32,10 @@ bool Heap::open() {
   platform::ErrnoGuard errno_guard;
   MutexLock lock(open_mutex_);
   if (is_open()) return true;
-  if (key_.mark == 0) key_ = ListKey::from_random(platform::process_random());
+  if (key_.mark == 0) {
+    key_ = ListKey::from_random(platform::process_random());
+    block_ends_.set_secret(platform::process_random());
+  }
   read_options();
   if (!page_source_.open() || !page_heap_.open(page_source_.window())) return false;
   const AddressWindow window = page_heap_.window();
@@ -47,10 +51,15 @@ void Heap::read_options() {
   if (!platform::environment_is_there() || options_read_.exchange(true)) return;
   const char* text = platform::environment("SPANMALLOC_OPTIONS");
   if (text != nullptr) options_.parse(text);
+  hardening_.decide(static_cast<HardeningLevel>(options_[Option::kHardening]),
+                    static_cast<uint32_t>(options_[Option::kSampleGuard]));
   apply_options();
 }
 
 void Heap::apply_options() {
+  // Before the options are known, blocks have ends as well.
+  spans_.set_protection(
+      {.zeroes_new_spans = hardening_.has_ends(), .has_guards = hardening_.has_guards()});
   page_heap_.set_huge_pages(options_[Option::kHugePages] != 0 ? platform::HugePages::kAsk
                                                               : platform::HugePages::kRefuse);
   page_heap_.limit().set_wanted(
@@ -75,17 +84,35 @@ void Heap::reduce_to_limit() {
   (void)limit_keeper_.reduce(key_);
 }
 
+// A thread that made its cache before the options were known gets it on the hot path if they ask
+// for nothing.
+ThreadCache* Heap::adopt_withheld_cache() {
+  ThreadCache* cache = withheld_thread_cache;
+  if (cache != nullptr && !hardening_.is_on()) {
+    withheld_thread_cache = nullptr;
+    current_thread_cache = cache;
+  }
+  return cache;
+}
+
 ThreadCache* Heap::attach_thread() {
-  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) return cache;
+  if (current_thread_cache != &empty_thread_cache) return own_thread_cache();
+  if (ThreadCache* cache = adopt_withheld_cache(); cache != nullptr) return cache;
   if (thread_cache_is_closed || !open()) return nullptr;
   ThreadCache* cache = registry_.acquire(key_, class_map().view(), sentinels());
   if (cache == nullptr) return nullptr;
   // From here on the calls below may use malloc.
-  current_thread_cache = cache;
+  if (hardening_.is_on()) {
+    withheld_thread_cache = cache;
+    prepare_hardened(*cache);
+  } else {
+    current_thread_cache = cache;
+  }
   register_with_system();
   if (!platform::arm_thread_exit(cache)) {
     // The cache of a thread whose end is not told would be lost with all it holds.
     current_thread_cache = &empty_thread_cache;
+    withheld_thread_cache = nullptr;
     registry_.release(cache, ThreadCacheRegistry::Contents::kKept);
     return nullptr;
   }
@@ -115,8 +142,10 @@ void Heap::register_with_system() {
 void Heap::on_thread_exit(void* cache_pointer) {
   // Frees and mallocs that still come from this thread go to the central lists one by one.
   thread_cache_is_closed = true;
-  current_thread_cache = &empty_thread_cache;
   ThreadCache* cache = static_cast<ThreadCache*>(cache_pointer);
+  empty_quarantine(*cache);
+  current_thread_cache = &empty_thread_cache;
+  withheld_thread_cache = nullptr;
   if (heap.registry_.has_enough_warm()) {
     heap.centrals_.for_each([&](const CentralList& central, SizeClass size_class) {
       cache->flush(size_class, central, heap.sentinels(), ThreadCache::FlushTo::kDepot);
@@ -150,6 +179,7 @@ bool Heap::reclaim_before_growth() {
 
 void Heap::reclaim_everything() {
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
+    empty_quarantine(*cache);
     centrals_.for_each([&](const CentralList& central, SizeClass size_class) {
       cache->flush(size_class, central, sentinels(), ThreadCache::FlushTo::kSpans);
     });

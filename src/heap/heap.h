@@ -15,11 +15,13 @@
 #include "cache/thread_cache_registry.h"
 #include "central/central_lists.h"
 #include "central/hole_releaser.h"
+#include "heap/hardening.h"
 #include "pages/os_page_source.h"
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
 #include "scavenger/limit_keeper.h"
 #include "scavenger/scavenger.h"
+#include "spans/block_end.h"
 #include "spans/page_map.h"
 #include "spans/span_allocator.h"
 
@@ -60,10 +62,12 @@ class Heap {
   Scavenger& scavenger() { return scavenger_; }
   MetadataArena& arena() { return arena_; }
   Options& options() { return options_; }
+  const Hardening& hardening() const { return hardening_; }
+  const BlockEnds& block_ends() const { return block_ends_; }
   ListKey key() const { return key_; }
 
   // The calling thread's cache, made if it has none; nullptr when the thread has ended its cache
-  // already or metadata is refused.
+  // already or metadata is refused. Under hardening the cache is withheld from the hot path.
   ThreadCache* attach_thread();
 
   // Bytes by which the lists of one thread cache may grow beyond their first length.
@@ -93,6 +97,7 @@ class Heap {
   enum class State : uint8_t { kClosed, kOpen };
 
   static void on_thread_exit(void* cache);
+  ThreadCache* adopt_withheld_cache();
   void register_with_system();
   void reduce_to_limit();
 
@@ -111,6 +116,8 @@ class Heap {
   Scavenger scavenger_{page_heap_,        centrals_, holes_, registry_,
                        tables_.sentinels, options_,  clock_};
   ListKey key_{};
+  BlockEnds block_ends_;
+  Hardening hardening_;
   Mutex open_mutex_{LockRank::kOpen};
   std::atomic<State> state_{State::kClosed};
   // Set while a thread registers, and when all is registered. The next two belong to that thread.

@@ -58,10 +58,9 @@ platform::MoveResult move_pages(const Span* from, const Span* to) {
   return platform::move_pages(from->base(), to->base(), bytes);
 }
 
-// Brings the content of `from` into the new span `to` and ends `from`. False when the system took
-// the memory of `to` away; `from` is then as it was, and `to` stays in use for good, so that nobody
-// gets its addresses.
-bool move_content(Span* from, Span* to) {
+}  // namespace
+
+bool move_large_content(Span* from, Span* to) {
   const platform::MoveResult result = move_pages(from, to);
   if (result == platform::MoveResult::kTargetLost) return false;
   if (result == platform::MoveResult::kMoved) {
@@ -74,12 +73,15 @@ bool move_content(Span* from, Span* to) {
   return true;
 }
 
+namespace {
+
 void* object_of(const Span* span) {
   return reinterpret_cast<void*>(span->base());
 }
 
-// A span for an object; nullptr when the size is over PTRDIFF_MAX or memory is refused.
-Span* allocate_span(size_t bytes, size_t alignment) {
+}  // namespace
+
+Span* new_large_span(size_t bytes, size_t alignment) {
   platform::ErrnoGuard errno_guard;
   if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX / 2 || !heap.open()) return nullptr;
   const size_t least = bytes > 0 ? bytes : 1;
@@ -87,31 +89,35 @@ Span* allocate_span(size_t bytes, size_t alignment) {
   return new_span(pages_for(least), PageCount{page_alignment});
 }
 
-}  // namespace
-
 void* allocate_large(size_t bytes, size_t alignment) {
-  const Span* span = allocate_span(bytes, alignment);
+  const Span* span = new_large_span(bytes, alignment);
   return span != nullptr ? object_of(span) : nullptr;
 }
 
-void* allocate_large_zeroed(size_t bytes) {
-  const Span* span = allocate_span(bytes, kPageBytes);
-  if (span == nullptr) return nullptr;
+void clear_large_span(const Span* span, size_t bytes) {
   const size_t unknown = (span->pages().count - span->zero_pages()).bytes().value;
-  if (unknown == 0) return object_of(span);
+  if (unknown == 0) return;
   // Where most pages are not backed anyway, giving back the others is cheaper than backing all.
   const bool mostly_zero = unknown < span->bytes().value / 2 && bytes >= kReleaseToZeroBytes;
   if (!mostly_zero || platform::release(span->base(), span->bytes().value) !=
                           platform::ReleaseResult::kReleasedReadsZero) {
     memset(object_of(span), 0, bytes);
   }
+}
+
+void* allocate_large_zeroed(size_t bytes) {
+  const Span* span = new_large_span(bytes, kPageBytes);
+  if (span == nullptr) return nullptr;
+  clear_large_span(span, bytes);
   return object_of(span);
 }
 
 Span* large_span_of(const void* pointer, const char* call) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
   Span* span = heap.page_map().find(address);
-  if (span != nullptr && span->state() == SpanState::kLarge && span->base() == address) return span;
+  if (span != nullptr && span->state() == SpanState::kLarge && span->object_address() == address) {
+    return span;
+  }
   if (span != nullptr && span->state() == SpanState::kSmall) {
     report_interior_pointer(call, address, kSizeClasses[span->size_class()].object_bytes);
   }
@@ -157,7 +163,7 @@ void* reallocate_large(void* pointer, size_t bytes) {
     moved = new_span(count, PageCount{1});
     if (moved == nullptr) return nullptr;
   }
-  return move_content(span, moved) ? object_of(moved) : nullptr;
+  return move_large_content(span, moved) ? object_of(moved) : nullptr;
 }
 
 }  // namespace spanmalloc

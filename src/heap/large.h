@@ -9,6 +9,18 @@
 
 namespace spanmalloc {
 
+// A span for an object; nullptr when the size is over PTRDIFF_MAX or memory is refused. REQUIRES:
+// alignment is a power of two.
+Span* new_large_span(size_t bytes, size_t alignment);
+
+// Makes the first `bytes` bytes of a new span zero.
+void clear_large_span(const Span* span, size_t bytes);
+
+// Brings the content of `from` into the new span `to`, which is not shorter, and ends `from`. False
+// when the system took the memory of `to` away; `from` is then as it was, and `to` stays in use for
+// good, so that nobody gets its addresses.
+[[nodiscard]] bool move_large_content(Span* from, Span* to);
+
 // nullptr when the size is over PTRDIFF_MAX or memory is refused. REQUIRES: alignment is a power of
 // two.
 void* allocate_large(size_t bytes, size_t alignment);

@@ -2,7 +2,9 @@
 #include <cstring>
 
 #include "heap/allocate.h"
+#include "heap/hardened.h"
 #include "heap/large.h"
+#include "heap/small.h"
 
 namespace spanmalloc {
 
@@ -25,7 +27,9 @@ bool fits_in_place(size_t bytes, size_t old_bytes) {
   return bytes <= old_bytes && bytes > old_bytes / kShrinkDivisor;
 }
 
-SPANMALLOC_NOINLINE void* reallocate_slow(void* pointer, size_t bytes) {
+}  // namespace
+
+void* reallocate_without_end(void* pointer, size_t bytes) {
   if (pointer == nullptr) return allocate(bytes);
   if (bytes == 0) {
     deallocate(pointer);
@@ -49,8 +53,6 @@ SPANMALLOC_NOINLINE void* reallocate_slow(void* pointer, size_t bytes) {
   return fresh;
 }
 
-}  // namespace
-
 void* reallocate(void* pointer, size_t bytes) {
   // Most calls of a program that grows a buffer step by step stay in its size class: those look at
   // the page's class and the block's seal alone.
@@ -60,7 +62,8 @@ void* reallocate(void* pointer, size_t bytes) {
       !static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark)) {
     return pointer;
   }
-  return reallocate_slow(pointer, bytes);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return reallocate_hardened(pointer, bytes);
+  return reallocate_without_end(pointer, bytes);
 }
 
 }  // namespace spanmalloc

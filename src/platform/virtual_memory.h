@@ -35,6 +35,10 @@ uintptr_t map(size_t bytes, uintptr_t hint);
 // Reserved (or zero-readable) -> Prepared. False when the kernel refuses; the range is unchanged.
 [[nodiscard]] bool prepare(uintptr_t address, size_t bytes);
 
+// Prepared or Ready -> Reserved, content undefined. False when the kernel refuses (too many
+// mappings); the range is unchanged. prepare() makes it accessible again.
+[[nodiscard]] bool make_inaccessible(uintptr_t address, size_t bytes);
+
 // What is left in released memory, if the kernel took it at all.
 enum class ReleaseResult { kReleasedReadsZero, kRefused };
 

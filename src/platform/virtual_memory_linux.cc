@@ -133,6 +133,11 @@ bool prepare(uintptr_t address, size_t bytes) {
   return mprotect(reinterpret_cast<void*>(address), bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+bool make_inaccessible(uintptr_t address, size_t bytes) {
+  ErrnoGuard errno_guard;
+  return mprotect(reinterpret_cast<void*>(address), bytes, PROT_NONE) == 0;
+}
+
 ReleaseResult release(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
   const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_DONTNEED);

@@ -46,4 +46,25 @@ void report_write_after_free(uintptr_t address, size_t bytes) {
   fatal(sentence.begin());
 }
 
+void report_overflow(const char* call, uintptr_t address, size_t bytes) {
+  Sentence sentence;
+  begin(sentence, call, address);
+  sentence.text("memory behind a block of the ").number(bytes).text("-byte class was overwritten");
+  fatal(sentence.begin());
+}
+
+void report_size_mismatch(const char* call, uintptr_t address, size_t bytes, size_t given) {
+  Sentence sentence;
+  begin(sentence, call, address);
+  sentence.text("size ").number(given).text(" given for a ").number(bytes).text("-byte block");
+  fatal(sentence.begin());
+}
+
+void report_alignment_mismatch(const char* call, uintptr_t address, size_t alignment) {
+  Sentence sentence;
+  begin(sentence, call, address);
+  sentence.text("alignment ").number(alignment).text(" given for a block that is not so aligned");
+  fatal(sentence.begin());
+}
+
 }  // namespace spanmalloc

@@ -19,6 +19,14 @@ namespace spanmalloc {
 [[noreturn]] SPANMALLOC_COLD void report_use_of_free_block(const char* call, uintptr_t address,
                                                            size_t bytes);
 [[noreturn]] SPANMALLOC_COLD void report_write_after_free(uintptr_t address, size_t bytes);
+// What stands behind a block of a class with objects of `bytes` bytes is not what was put there.
+[[noreturn]] SPANMALLOC_COLD void report_overflow(const char* call, uintptr_t address,
+                                                  size_t bytes);
+// `given`: the size that the program passed for a block of `bytes` bytes.
+[[noreturn]] SPANMALLOC_COLD void report_size_mismatch(const char* call, uintptr_t address,
+                                                       size_t bytes, size_t given);
+[[noreturn]] SPANMALLOC_COLD void report_alignment_mismatch(const char* call, uintptr_t address,
+                                                            size_t alignment);
 
 }  // namespace spanmalloc
 

@@ -38,7 +38,7 @@ void Span::start_large(PageRange pages, uintptr_t base, PageCount zero_pages) {
   previous = nullptr;
   set_occupancy_list(kNotListed);
   size_class_.store(kNoSizeClass, std::memory_order_relaxed);
-  zero_pages_ = zero_pages;
+  large_ = {zero_pages, 0, 0};
   object_count_ = 1;
   free_count_ = 0;
   base_ = base;

@@ -61,7 +61,22 @@ class Span {
   PageRange pages() const { return pages_; }
   Bytes bytes() const { return pages_.count.bytes(); }
   // Pages of a large span that read as zero when it was made.
-  PageCount zero_pages() const { return zero_pages_; }
+  PageCount zero_pages() const { return large_.zero_pages; }
+  // Where the object of a large span starts, and what the program asked for; the base and 0 unless
+  // hardening says otherwise.
+  uintptr_t object_address() const { return base_ + large_.object_offset; }
+  size_t requested_bytes() const {
+    return __atomic_load_n(&large_.requested_bytes, __ATOMIC_RELAXED);
+  }
+  void set_object(size_t offset, size_t requested_bytes) {
+    large_.object_offset = offset;
+    __atomic_store_n(&large_.requested_bytes, requested_bytes, __ATOMIC_RELAXED);
+  }
+  // Marks the object of a large span as freed while its span goes on; false if it was already.
+  static constexpr size_t kFreed = SIZE_MAX;
+  [[nodiscard]] bool take_object() {
+    return __atomic_exchange_n(&large_.requested_bytes, kFreed, __ATOMIC_ACQ_REL) != kFreed;
+  }
   // Changes the length of a large span in place. REQUIRES: the caller owns the object.
   void set_page_count(PageCount count) { pages_.count = count; }
 
@@ -156,6 +171,12 @@ class Span {
 
   // Read by whoever looks for holes, without a lock: the span may end and begin anew meanwhile.
   std::atomic<uint8_t> occupancy_list_{kNotListed};
+  struct LargePart {
+    PageCount zero_pages;
+    size_t requested_bytes;
+    size_t object_offset;
+  };
+
   std::atomic<SpanState> state_{SpanState::kDead};
   std::atomic<SizeClass> size_class_{kNoSizeClass};
   MemoryContent content_ = MemoryContent::kUnknown;
@@ -175,7 +196,7 @@ class Span {
     // Of a small span. Only the words that the class needs are used.
     uint64_t free_bits_[kMaxObjectsPerSpan / 64] = {};
     // Of a large span.
-    PageCount zero_pages_;
+    LargePart large_;
   };
   // Units of a small span that were given back and not used since.
   uint64_t released_units_ = 0;

@@ -1,20 +1,25 @@
 #include "spans/span_allocator.h"
 
 #include <bit>
+#include <cstring>
 
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/event_counts.h"
+#include "platform/virtual_memory.h"
 
 namespace spanmalloc {
 
-namespace {
-
-MemoryContent content_of(const PageAllocation& allocation) {
-  return allocation.is_zero() ? MemoryContent::kZero : MemoryContent::kUnknown;
+MemoryContent SpanAllocator::content_of(const PageAllocation& allocation) const {
+  if (allocation.is_zero()) return MemoryContent::kZero;
+  if (!protection_.zeroes_new_spans) return MemoryContent::kUnknown;
+  const uintptr_t base = page_heap_.window().address(allocation.pages.first);
+  const size_t bytes = allocation.pages.count.bytes().value;
+  if (platform::release(base, bytes) == platform::ReleaseResult::kRefused) {
+    memset(reinterpret_cast<void*>(base), 0, bytes);
+  }
+  return MemoryContent::kZero;
 }
-
-}  // namespace
 
 Span* SpanAllocator::new_small(SizeClass size_class, Growth growth) {
   const PageCount count{kSizeClasses[size_class].span_pages};

@@ -20,6 +20,14 @@ class SpanAllocator {
   constexpr SpanAllocator(PageHeap& page_heap, PageMap& page_map, MetadataArena& arena)
       : page_heap_(page_heap), page_map_(page_map), records_(arena, sizeof(Span), alignof(Span)) {}
 
+  // What hardening wants of spans: the memory of new spans zero, and pages that nobody may touch
+  // around spans. REQUIRES: called before there are spans that others should have.
+  struct Protection {
+    bool zeroes_new_spans = false;
+    bool has_guards = false;
+  };
+  void set_protection(Protection protection) { protection_ = protection; }
+
   // A span of free objects; nullptr when pages or metadata are refused, or when the heap would
   // have to grow and must not.
   Span* new_small(SizeClass size_class, Growth growth);
@@ -73,8 +81,11 @@ class SpanAllocator {
   bool end_large(Span* span, Backing backing);
   void cut_large(Span* span, PageCount count, Backing backing);
 
+  MemoryContent content_of(const PageAllocation& allocation) const;
+
   PageHeap& page_heap_;
   PageMap& page_map_;
+  Protection protection_;
   // Guarded by the page heap's lock.
   RecordPool records_;
   std::atomic<size_t> small_span_bytes_{0};

@@ -1,0 +1,40 @@
+// Small objects behind the hot path, for the slow path and for hardening.
+#ifndef SPANMALLOC_HEAP_SMALL_H_
+#define SPANMALLOC_HEAP_SMALL_H_
+
+#include <cstdint>
+
+#include "cache/thread_cache.h"
+#include "spans/free_list.h"
+#include "spans/size_class.h"
+#include "spans/span.h"
+
+namespace spanmalloc {
+
+struct Object {
+  void* address = nullptr;
+  MemoryContent content = MemoryContent::kUnknown;
+};
+
+// An object when the cache's head list of the class is empty: from the cache's reserve, else from
+// the central list. No address when memory is refused.
+Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class);
+
+// An object straight from a span, for a thread without a cache.
+Object allocate_without_cache(SizeClass size_class);
+
+// Puts a free object into the calling thread's cache, or into its span if the thread has none.
+void push_small(FreeNode* object, SizeClass size_class);
+
+// Whether a block that looks free really lies in a list, a depot or its span. Walks all of them.
+bool is_free_somewhere(uintptr_t address, SizeClass size_class);
+
+// What heap/allocate.h says, in a process whose blocks have no ends, for a block that was not
+// sampled.
+void deallocate_without_end(void* pointer);
+void* reallocate_without_end(void* pointer, size_t bytes);
+size_t usable_bytes_without_end(const void* pointer, const char* call);
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_HEAP_SMALL_H_
