@@ -68,6 +68,28 @@ int spanmalloc_set_memory_limit(size_t bytes, spanmalloc_limit_kind kind);
  * kind. */
 size_t spanmalloc_get_memory_limit(spanmalloc_limit_kind* kind);
 
+/* Why a program is asked to give memory back. */
+typedef enum spanmalloc_pressure {
+  SPANMALLOC_PRESSURE_LIMIT = 1, /* the heap holds more than its limit, and all of it is in use */
+  SPANMALLOC_PRESSURE_SYSTEM = 2 /* the system or the container has become short of memory */
+} spanmalloc_pressure;
+
+/* `excess` is how many bytes the heap holds beyond its limit; 0 without one. */
+typedef void (*spanmalloc_pressure_callback)(spanmalloc_pressure reason, size_t excess,
+                                             void* context);
+
+/* Has `callback` called when memory is short, so that the program can drop caches: at most once an
+ * epoch (a second) while the limit is passed, and when pressure begins. It runs on the background
+ * thread, which it starts and keeps: with 256 KiB of stack and all signals blocked. It may allocate
+ * and free. NULL ends the calls; one that is under way goes on. Returns 0, or -1 when the scavenger
+ * is switched off or the process can have no thread, so that there will be no call. */
+int spanmalloc_set_pressure_callback(spanmalloc_pressure_callback callback, void* context);
+
+/* Lets the scavenger's clock tick once, in the calling thread: what lay idle since the last tick is
+ * drained, and free memory beyond what the peaks of the last five ticks needed goes back. Returns
+ * the bytes given back; 0 also when a tick is under way. */
+size_t spanmalloc_scavenge_epoch(void);
+
 /* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown or
  * the value is out of range. */
 int spanmalloc_set_option(const char* name, uint64_t value);

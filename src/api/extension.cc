@@ -2,6 +2,7 @@
 
 #include "spanmalloc/spanmalloc.h"
 
+#include <atomic>
 #include <cstring>
 
 #include "platform/compiler.h"
@@ -10,6 +11,21 @@
 #include "stats/heap_stats.h"
 
 using namespace spanmalloc;
+
+namespace {
+
+// The program's function; the scavenger knows the one below, which has its own types.
+constinit std::atomic<spanmalloc_pressure_callback> pressure_callback{nullptr};
+
+void call_program(PressureReason reason, size_t excess_bytes, void* context) {
+  static_assert(static_cast<int>(PressureReason::kLimit) == SPANMALLOC_PRESSURE_LIMIT);
+  static_assert(static_cast<int>(PressureReason::kSystem) == SPANMALLOC_PRESSURE_SYSTEM);
+  const spanmalloc_pressure_callback callback = pressure_callback.load(std::memory_order_acquire);
+  if (callback == nullptr) return;
+  callback(static_cast<spanmalloc_pressure>(reason), excess_bytes, context);
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -65,6 +81,21 @@ SPANMALLOC_EXPORT size_t spanmalloc_get_memory_limit(spanmalloc_limit_kind* kind
   const MemoryLimit& limit = heap.page_heap().limit();
   if (kind != nullptr) *kind = limit.is_hard() ? SPANMALLOC_LIMIT_HARD : SPANMALLOC_LIMIT_SOFT;
   return limit.bytes();
+}
+
+SPANMALLOC_EXPORT int spanmalloc_set_pressure_callback(spanmalloc_pressure_callback callback,
+                                                       void* context) {
+  platform::ErrnoGuard errno_guard;
+  if (!heap.open()) return -1;
+  pressure_callback.store(callback, std::memory_order_release);
+  const PressureCallback called = callback != nullptr ? &call_program : nullptr;
+  return heap.scavenger().set_pressure_callback(called, context) ? 0 : -1;
+}
+
+SPANMALLOC_EXPORT size_t spanmalloc_scavenge_epoch(void) {
+  platform::ErrnoGuard errno_guard;
+  if (!heap.is_open()) return 0;
+  return heap.scavenger().run_epoch(SIZE_MAX, EpochCause::kCall).released_bytes;
 }
 
 SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {

@@ -53,7 +53,7 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
     {Option::kEpochMilliseconds, "epoch_ms", 1000, 10, 3600000,
      "length of one tick of the scavenger's clock, in milliseconds"},
     {Option::kScavengerCpuPercent, "scavenger_cpu_percent", 1, 1, 100,
-     "most processor time that the scavenger uses, in percent of one processor"},
+     "most processor time that the scavenger uses, in percent of what the process may use"},
     {Option::kHugePages, "huge_pages", 0, 0, 1,
      "1: ask the kernel to back new memory by huge pages; 0: leave it to the kernel"},
     {Option::kTrace, "trace", 0, 0, 1,

@@ -27,7 +27,7 @@ SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
     heap.reclaim_everything();
     claim = central.claim(Growth::kAllowed);
   }
-  heap.keep_limit();
+  heap.after_allocation();
   return claim;
 }
 

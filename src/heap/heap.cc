@@ -71,17 +71,17 @@ void Heap::set_memory_limit(Bytes limit, LimitKind kind) {
   (void)options_.set(Option::kMemoryLimit, limit.value);
   (void)options_.set(Option::kMemoryLimitHard, kind == LimitKind::kHard ? 1 : 0);
   apply_options();
-  limit_keeper_.start_epoch();
+  scavenger_.limit_keeper().start_epoch();
   if (is_open()) reduce_to_limit();
 }
 
 void Heap::reduce_to_limit() {
   page_heap_.forget_over_limit();
-  if (!limit_keeper_.should_reduce()) return;
+  if (!scavenger_.limit_keeper().should_reduce()) return;
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
     (void)cache->flush_idle(centrals_, sentinels());
   }
-  (void)limit_keeper_.reduce(key_);
+  if (!scavenger_.limit_keeper().reduce(key_)) scavenger_.note_limit_passed();
 }
 
 // A thread that made its cache before the options were known gets it on the hot path if they ask

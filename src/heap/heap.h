@@ -19,7 +19,6 @@
 #include "pages/os_page_source.h"
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
-#include "scavenger/limit_keeper.h"
 #include "scavenger/scavenger.h"
 #include "spans/block_end.h"
 #include "spans/page_map.h"
@@ -81,9 +80,11 @@ class Heap {
   void reclaim_everything();
 
   // For malloc, which has taken pages and not yet used them: where they pass the memory limit,
-  // gives back what this thread can reach. Called without a lock.
-  void keep_limit() {
+  // gives back what this thread can reach. Starts the scavenger's thread again where it is wanted.
+  // Called without a lock.
+  void after_allocation() {
     if (SPANMALLOC_UNLIKELY(page_heap_.was_over_limit())) reduce_to_limit();
+    scavenger_.note_allocation();
   }
   // Sets the limit on what the heap holds, and gives back what is beyond it. 0 bytes: no limit.
   void set_memory_limit(Bytes limit, LimitKind kind);
@@ -110,7 +111,6 @@ class Heap {
   CentralLists centrals_{tables_.centrals, spans_, page_map_, arena_};
   HoleReleaser holes_{centrals_, page_map_, page_heap_};
   ThreadCacheRegistry registry_{arena_};
-  LimitKeeper limit_keeper_{page_heap_, centrals_, registry_, tables_.sentinels};
   Options options_;
   SystemScavengerClock clock_;
   Scavenger scavenger_{page_heap_,        centrals_, holes_, registry_,

@@ -44,7 +44,7 @@ Span* new_span(PageCount count, PageCount alignment) {
     heap.reclaim_everything();
     span = spans.new_large(count, alignment, Growth::kAllowed);
   }
-  heap.keep_limit();
+  heap.after_allocation();
   return span;
 }
 
@@ -151,7 +151,7 @@ void* reallocate_large(void* pointer, size_t bytes) {
     return pointer;
   }
   if (heap.spans().resize_large(span, count)) {
-    heap.keep_limit();
+    heap.after_allocation();
     return pointer;
   }
   // A block that grows will grow again: it is put where free pages follow it.

@@ -104,7 +104,7 @@ class PageHeap {
   const MemoryLimit& limit() const { return limit_; }
   // What is consumed beyond the limit.
   size_t excess_bytes() const;
-  // Whether an allocation has passed the limit, which is soft, since this was last asked.
+  // Whether an allocation, or the use of a hole, has passed the limit since it was last forgotten.
   bool was_over_limit() const { return over_limit_.load(std::memory_order_relaxed); }
   void forget_over_limit() { over_limit_.store(false, std::memory_order_relaxed); }
 
@@ -113,6 +113,9 @@ class PageHeap {
   void set_retention_goal(Bytes goal) {
     retention_goal_.store(goal.value, std::memory_order_relaxed);
   }
+
+  // Epochs without use after which scavenging by idle age takes the free pages of a chunk.
+  void set_idle_age(uint32_t epochs) { pages_.scavenge_index().set_idle_age(epochs); }
 
   // One tick of the scavenger's clock: what was freed until now becomes visible to background
   // scavenging, and the peaks of pages in use roll over.
@@ -135,7 +138,10 @@ class PageHeap {
   void note_holes_released(Bytes bytes) {
     holes_.fetch_add(bytes.value, std::memory_order_relaxed);
   }
-  void note_holes_backed(Bytes bytes) { holes_.fetch_sub(bytes.value, std::memory_order_relaxed); }
+  void note_holes_backed(Bytes bytes) {
+    holes_.fetch_sub(bytes.value, std::memory_order_relaxed);
+    if (consumed_bytes() > limit_.bytes()) over_limit_.store(true, std::memory_order_relaxed);
+  }
   size_t hole_bytes() const { return holes_.load(std::memory_order_relaxed); }
   // Gives memory inside spans back, see PageSource. Takes no lock.
   size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) {

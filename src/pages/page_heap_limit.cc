@@ -34,7 +34,7 @@ bool PageHeap::pay_for(PageCount backed) {
   const size_t goal = retention_goal_.load(std::memory_order_relaxed);
   const size_t retained = retained_bytes();
   // What is in use may have passed the goal, which is of the last epoch.
-  const size_t kept = std::max(goal, in_use_bytes() + in_use_bytes() / 8);
+  const size_t kept = std::max(goal, backed_in_use_bytes() + backed_in_use_bytes() / 8);
   if (retained <= kept) return true;
   const size_t payment = std::min({retained - kept, backed.bytes().value, kMaxGrowthPayment});
   (void)scavenge(Bytes{payment}, ScavengeMode::kBackground);

@@ -17,7 +17,7 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
     // What is free now bounds the work, whatever other threads free meanwhile.
     const size_t wanted = at_least.value / kPageBytes + (at_least.value % kPageBytes != 0);
     goal = std::min(count_of(free_retained_), PageCount{wanted});
-    if (mode == ScavengeMode::kForced) {
+    if (mode != ScavengeMode::kBackground) {
       pages_.flush(cache_);
       offer_refused_pages();
       // Searches of other threads may have lowered the cursors past pages freed meanwhile.

@@ -117,6 +117,11 @@ void ScavengeIndex::set_empty(ChunkNumber chunk, ScavengeUnit unit) {
   store(chunk, now);
 }
 
+bool ScavengeIndex::is_for(ScavengeMode mode, const ChunkActivity& activity, uint32_t now) const {
+  if (mode == ScavengeMode::kBackground) return activity.is_sparse(now);
+  return activity.age(now) >= idle_age_.load(std::memory_order_relaxed);
+}
+
 ScavengeIndex::Found ScavengeIndex::find(ScavengeMode mode, ScavengeUnit unit) {
   ScavengeCursor& from = cursor(mode, unit);
   const ScavengeCursor::Position seen = from.load();
@@ -128,7 +133,7 @@ ScavengeIndex::Found ScavengeIndex::find(ScavengeMode mode, ScavengeUnit unit) {
     --chunk;
     const uint64_t word = words_[chunk].load(std::memory_order_relaxed);
     if (!ChunkActivity::may_have(word, unit)) continue;
-    if (mode == ScavengeMode::kBackground && !ChunkActivity::unpack(word).is_sparse(now)) continue;
+    if (mode != ScavengeMode::kForced && !is_for(mode, ChunkActivity::unpack(word), now)) continue;
     if (chunk == start) return {{chunk}, seen.page().index_in_chunk(), true};
     from.lower(seen, first_page({chunk}) + PageCount{kPagesPerChunk - 1});
     return {{chunk}, kPagesPerChunk - 1, true};

@@ -9,7 +9,9 @@
 // A search goes from high addresses to low ones, against the direction of allocation, and keeps a
 // cursor above which there is nothing to find. There are four: two modes (the background honours
 // the density rule and sees what was freed until the last epoch began; a forced search sees
-// everything at once) times two units (whole free huge pages first, then anything).
+// everything at once) times two units (whole free huge pages first, then anything). A search by
+// idle age is a forced one that passes over chunks in which pages came into use or became free
+// lately; the epoch of the last change stands in the chunk's word. Go's rule of 2012, by chunks.
 #ifndef SPANMALLOC_PAGES_SCAVENGE_INDEX_H_
 #define SPANMALLOC_PAGES_SCAVENGE_INDEX_H_
 
@@ -22,7 +24,7 @@
 
 namespace spanmalloc {
 
-enum class ScavengeMode { kBackground, kForced };
+enum class ScavengeMode { kBackground, kForced, kIdleAge };
 enum class ScavengeUnit { kHugePage, kAnyPages };
 
 // The unpacked word of a chunk.
@@ -57,6 +59,9 @@ struct ChunkActivity {
 
   // True when the chunk neither is dense nor was in the epoch `now` or the one before.
   bool is_sparse(uint32_t now) const;
+
+  // Epochs since the word was last written, up to the epoch `now`.
+  uint32_t age(uint32_t now) const { return now - generation; }
 
   bool operator==(const ChunkActivity&) const = default;
 
@@ -132,6 +137,9 @@ class ScavengeIndex {
   // The highest chunk worth a look. No lock needed; the answer may be stale.
   Found find(ScavengeMode mode, ScavengeUnit unit);
 
+  // Epochs without a change after which a search by idle age takes a chunk. Any thread.
+  void set_idle_age(uint32_t epochs) { idle_age_.store(epochs, std::memory_order_relaxed); }
+
   // Lets forced searches start at the highest chunk again. Page heap's lock held.
   void rewind_forced();
 
@@ -149,18 +157,21 @@ class ScavengeIndex {
 
  private:
   ScavengeCursor& cursor(ScavengeMode mode, ScavengeUnit unit) {
-    return cursors_[static_cast<size_t>(mode)][static_cast<size_t>(unit)];
+    const size_t searches = mode == ScavengeMode::kBackground ? 0 : 1;
+    return cursors_[searches][static_cast<size_t>(unit)];
   }
   void store(ChunkNumber chunk, const ChunkActivity& activity) {
     words_[chunk.value].store(activity.pack(), std::memory_order_relaxed);
   }
   ChunkActivity current(ChunkNumber chunk) const;
+  bool is_for(ScavengeMode mode, const ChunkActivity& activity, uint32_t now) const;
 
   SparseArray<std::atomic<uint64_t>> words_;
   // The chunks that searches look at lie in [low_, high_).
   std::atomic<size_t> low_{SIZE_MAX};
   std::atomic<size_t> high_{0};
   std::atomic<uint32_t> generation_{0};
+  std::atomic<uint32_t> idle_age_{0};
   ScavengeCursor cursors_[2][2];
   // One above the highest page freed in this epoch, and in the last one: a chunk that is hidden
   // for the peak of this epoch may be taken from the epoch after the next on.

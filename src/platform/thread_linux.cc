@@ -46,8 +46,9 @@ bool main_thread_has_ended() {
   return false;
 }
 
-// Large enough for the scavenger's few shallow frames and for the C library's thread block.
-constexpr size_t kBackgroundStackBytes = 64 * 1024;
+// Large enough for the scavenger's few shallow frames, the C library's thread block, and a function
+// of the program that is called on it. Only what is touched costs memory.
+constexpr size_t kBackgroundStackBytes = 256 * 1024;
 
 }  // namespace
 

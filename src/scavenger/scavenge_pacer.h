@@ -1,6 +1,7 @@
 #ifndef SPANMALLOC_SCAVENGER_SCAVENGE_PACER_H_
 #define SPANMALLOC_SCAVENGER_SCAVENGE_PACER_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -17,14 +18,19 @@ class PeakWindow {
 
   // Ends an epoch in which at most `peak_in_use` bytes were in use.
   void end_epoch(size_t peak_in_use) {
-    peaks_[next_] = peak_in_use;
+    peaks_[next_] = std::max(peak_in_use, unfinished_);
     next_ = (next_ + 1) % kEpochs;
+    unfinished_ = 0;
   }
+
+  // Notes a peak within an epoch that goes on.
+  void note(size_t peak_in_use) { unfinished_ = std::max(peak_in_use, unfinished_); }
 
   size_t highest() const;
 
  private:
   std::array<size_t, kEpochs> peaks_{};
+  size_t unfinished_ = 0;
   size_t next_ = 0;
 };
 
@@ -35,28 +41,37 @@ class PeakWindow {
 // may need again, and giving it back in between would only cost page faults. Go's scavenger takes
 // the heap goal of the last collection for the peak; without a collector the peak is measured.
 //
-// The pace keeps the work at a share of one processor's time: after work that took t of processor
-// time the scavenger sleeps t * (1 / share - 1). The cost is measured, not assumed, for a page
-// given back alone costs fifteen times what it costs in a run of 2 MiB.
+// The pace keeps the work at a share of the processor time that the process may use: after work
+// that took t of processor time the scavenger sleeps t * (1 / share - 1). The cost is measured, not
+// assumed, for a page given back alone costs fifteen times what it costs in a run of 2 MiB.
 class ScavengePacer {
  public:
   // One sleep is at most this long, so that one slow call does not stop the work.
   static constexpr uint64_t kLongestSleepNs = 1'000'000'000;
 
-  // REQUIRES: cpu_percent > 0.
-  constexpr ScavengePacer(uint64_t retain_percent, uint64_t cpu_percent)
-      : retain_percent_(retain_percent), cpu_percent_(cpu_percent) {}
+  // The scavenger works `cpu_percent` of the time of `processor_percent` percent of a processor.
+  // REQUIRES: both are greater than 0.
+  constexpr ScavengePacer(uint64_t retain_percent, uint64_t cpu_percent,
+                          uint64_t processor_percent = 100)
+      : retain_percent_(retain_percent),
+        cpu_percent_(cpu_percent),
+        processor_percent_(processor_percent) {}
 
-  // Bytes to give back now, of `retained` bytes in use or free: what is beyond the goal, for a
-  // recent peak of `peak` bytes in use.
-  size_t surplus(size_t peak, size_t retained) const {
+  // Bytes in use or free that are kept for a recent peak of `peak` bytes in use.
+  size_t goal(size_t peak) const {
     size_t kept;
     size_t goal;
     if (__builtin_mul_overflow(peak / 100, retain_percent_, &kept) ||
         __builtin_add_overflow(peak, kept, &goal)) {
-      return 0;
+      return SIZE_MAX;
     }
-    return retained > goal ? retained - goal : 0;
+    return goal;
+  }
+
+  // Bytes to give back now, of `retained` bytes in use or free: what is beyond the goal.
+  size_t surplus(size_t peak, size_t retained) const {
+    const size_t kept = goal(peak);
+    return retained > kept ? retained - kept : 0;
   }
 
   // How long to sleep after work that took `worked_ns` of processor time.
@@ -65,6 +80,7 @@ class ScavengePacer {
  private:
   const uint64_t retain_percent_;
   const uint64_t cpu_percent_;
+  const uint64_t processor_percent_;
 };
 
 }  // namespace spanmalloc

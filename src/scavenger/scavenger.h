@@ -11,6 +11,9 @@
 #include "central/central_lists.h"
 #include "central/hole_releaser.h"
 #include "pages/page_heap.h"
+#include "platform/compiler.h"
+#include "scavenger/limit_keeper.h"
+#include "scavenger/memory_watch.h"
 #include "scavenger/scavenge_pacer.h"
 
 namespace spanmalloc {
@@ -33,6 +36,14 @@ class SystemScavengerClock final : public ScavengerClock {
   void sleep_ns(uint64_t nanoseconds) override;
 };
 
+// What makes the clock tick.
+//   kTimer   the time of an epoch has passed on the background thread
+//   kChange  much was allocated or freed since the last epoch: what is free is released sooner, but
+//            idleness is a matter of time, so nothing is drained and no peak is forgotten
+//   kCall    the program asks for a tick, in its own thread, of any length
+//   kNoThread  malloc or free ticks where no thread may run, and releases a little
+enum class EpochCause : uint8_t { kTimer, kChange, kCall, kNoThread };
+
 // What one tick of the clock did.
 struct EpochResult {
   size_t drained_bytes = 0;   // from idle depots and waiting caches into spans
@@ -42,31 +53,51 @@ struct EpochResult {
   bool did_something() const { return drained_bytes > 0 || released_bytes > 0 || hole_bytes > 0; }
 };
 
+// Why the program is asked to give memory back.
+enum class PressureReason : uint8_t { kLimit = 1, kSystem = 2 };
+
+// Called on the background thread, without a lock.
+using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, void* context);
+
 // Gives memory back to the system that the program has not needed for a while.
 //
 // A background thread ticks once an epoch: it drains what lay idle in depots and in the caches of
 // ended threads, so that empty spans become free pages, then releases free pages beyond the goal,
-// in pieces, slowly enough to stay within its share of a processor (see ScavengePacer).
+// in pieces, slowly enough to stay within its share of processor time (see ScavengePacer). When no
+// page was allocated or freed for some epochs, all free pages go. Under pressure, and beyond the
+// memory limit, it keeps less and works faster.
 //
 // The thread starts when the heap first passes a size, on the malloc side only, for the C library
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
-// parks; a word that frees look at wakes it. It ends when the heap is small again, or when it is
-// the last thread. Where no thread may be started, growth and large frees tick in its place.
+// parks; a word that frees look at wakes it. After some more it ends: nothing can become free then
+// without another call. A free that comes later gives back what it makes free, and the next malloc
+// starts the thread again. It also ends when the heap is small, or when it is the last thread.
+// Where no thread may be started, growth and large frees tick in its place.
 class Scavenger {
  public:
+  // `root` is put before the paths of the kernel's files, for tests.
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
                       ThreadCacheRegistry& registry, SentinelTable& sentinels,
-                      const Options& options, ScavengerClock& clock)
+                      const Options& options, ScavengerClock& clock, const char* root = "")
       : page_heap_(page_heap),
         centrals_(centrals),
         holes_(holes),
         registry_(registry),
         sentinels_(sentinels),
         options_(options),
-        clock_(clock) {}
+        clock_(clock),
+        limit_keeper_(page_heap, centrals, holes, registry, sentinels),
+        watch_(root) {}
 
   // The heap may have grown. Called from malloc, without a lock.
   void note_growth();
+
+  // Memory was allocated, without growth perhaps. Called from malloc's slow paths without a lock.
+  void note_allocation() {
+    if (SPANMALLOC_UNLIKELY(wants_restart_.load(std::memory_order_relaxed))) restart();
+  }
+  // The heap has passed its limit, and what could be given back at once did not suffice.
+  void note_limit_passed();
 
   // Pages may have become free, or a depot has grown. Called from malloc and free, without a lock.
   void note_pages_freed();
@@ -74,6 +105,7 @@ class Scavenger {
 
   // Threads that have a cache, so that the scavenger's own does not outlive them all.
   void note_thread_start() {
+    if (is_own_thread()) return;
     live_threads_.fetch_add(1, std::memory_order_relaxed);
     count_shared_write();
   }
@@ -85,8 +117,15 @@ class Scavenger {
   }
 
   // One tick: drains what is idle, then releases at most `at_most` bytes of what is beyond the
-  // goal, sleeping in between as the pace demands. Does nothing while another thread is at it.
-  EpochResult run_epoch(size_t at_most);
+  // goal; on the background thread sleeping in between as the pace demands. Does nothing while
+  // another thread is at it.
+  EpochResult run_epoch(size_t at_most, EpochCause cause = EpochCause::kTimer);
+
+  // The function that is told of passed limits and of pressure; nullptr for none. It keeps the
+  // thread alive, and starts it. False when there can be no thread, and so no call.
+  bool set_pressure_callback(PressureCallback callback, void* context);
+
+  LimitKeeper& limit_keeper() { return limit_keeper_; }
 
   // Gives back all free pages and holes of spans at once, without pacing; returns the bytes.
   size_t release_all();
@@ -106,21 +145,37 @@ class Scavenger {
   static void thread_body(void* self);
   void run();
   void start_thread();
+  void restart();
   // Each tells whether the thread should go on.
-  [[nodiscard]] bool sleep_until_next_epoch(uint64_t started_ns);
+  [[nodiscard]] bool sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs);
   [[nodiscard]] bool park();
+  [[nodiscard]] bool end_thread(uint32_t from);
   bool is_last_thread();
+  bool is_own_thread() const;
+  size_t epochs_before_park() const;
+  uint64_t epoch_ns() const;
+  void hasten();
+  void wake();
+  bool changed_much() const;
   void tick_without_thread();
+  void give_back_freed();
   bool has_much_to_release() const;
-  void start_epoch();
+  bool can_run() const { return options_[Option::kScavenger] != 0; }
+
+  void update_watch();
+  void start_epoch(EpochCause cause);
   // Whether the program has taken no memory for some epochs.
   bool is_quiet() const;
+  ReleasePolicy policy() const;
   ScavengePacer pacer() const;
   size_t drain();
-  size_t release_surplus(const ScavengePacer& pacer, size_t at_most);
-  size_t release_holes(const ScavengePacer& pacer, size_t at_most);
+  size_t surplus(const ScavengePacer& pacer) const;
+  ScavengeMode release_mode() const;
+  size_t release_surplus(const ScavengePacer& pacer, size_t at_most, EpochCause cause);
+  size_t release_holes(const ScavengePacer& pacer, size_t at_most, EpochCause cause);
   // What the program uses of the memory that is backed, at its recent peak.
   size_t recent_peak() const;
+  void call_back(bool was_pressed);
   void trace(const EpochResult& result) const;
 
   PageHeap& page_heap_;
@@ -136,10 +191,30 @@ class Scavenger {
   std::atomic<bool> threads_ended_{false};
   // Set while a tick is under way: there is one at a time, and nobody waits for it.
   std::atomic<bool> ticking_{false};
+  LimitKeeper limit_keeper_;
+
+  // The number of the background thread, which it keeps until the next one starts.
+  std::atomic<uint32_t> own_thread_{0};
+  // Set when the thread has ended for want of work: frees give back what they make free.
+  std::atomic<bool> has_ended_{false};
+  // Set by such a free, for the next malloc.
+  std::atomic<bool> wants_restart_{false};
+  // Set to make the thread tick before its time.
+  std::atomic<bool> hastened_{false};
+  std::atomic<bool> limit_passed_{false};
+  // Bytes in use when the last epoch began.
+  std::atomic<size_t> in_use_at_epoch_{0};
+  // The context is stored first, and read last.
+  std::atomic<PressureCallback> callback_{nullptr};
+  std::atomic<void*> callback_context_{nullptr};
+
   // The following belong to the tick under way.
+  MemoryWatch watch_;
   PeakWindow peaks_;
   // Epochs in a row in which the program took no memory from spans or pages.
   size_t quiet_epochs_ = 0;
+  // Whether it took some in an early tick of this epoch.
+  bool was_active_early_ = false;
   // Where the next look for holes begins.
   PageNumber hole_cursor_{};
   size_t threads_started_before_ = 0;

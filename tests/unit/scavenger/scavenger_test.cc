@@ -9,6 +9,7 @@
 #include "platform/system.h"
 #include "support/cache_parts.h"
 #include "support/fake_clock.h"
+#include "support/fake_root.h"
 
 namespace spanmalloc {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 using testing::CacheParts;
 using testing::claim_objects;
 using testing::FakeClock;
+using testing::FakeRoot;
 using testing::kTestKey;
 using testing::make_magazine;
 
@@ -59,7 +61,8 @@ struct Fixture : CacheParts {
   Options options;
   FakeClock clock;
   HoleReleaser holes{centrals, page_map, page_heap};
-  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock};
+  FakeRoot root;
+  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock, root.path()};
 };
 
 TEST(Scavenger, AnEmptyHeapIsNoWork) {
@@ -297,9 +300,17 @@ TEST(Scavenger, TraceWritesOneLineATick) {
   ASSERT_TRUE(test.new_large(4 * kMiB) != nullptr && test.spans.delete_large(freed));
   ::testing::internal::CaptureStderr();
   (void)test.scavenger.run_epoch(kAllWork);
+  EXPECT_EQ(
+      ::testing::internal::GetCapturedStderr(),
+      "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
+      "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, no limit\n");
+  test.page_heap.limit().set_wanted({100 * kMiB}, LimitKind::kSoft);
+  ::testing::internal::CaptureStderr();
+  (void)test.scavenger.run_epoch(kAllWork);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
-            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now\n");
+            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
+            "limit 102400 KiB\n");
 }
 
 TEST(Scavenger, TicksOfManyThreadsDoNotOverlap) {
@@ -342,7 +353,8 @@ struct Threaded : CacheParts {
   Options options;
   SystemScavengerClock clock;
   HoleReleaser holes{centrals, page_map, page_heap};
-  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock};
+  FakeRoot root;
+  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock, root.path()};
 };
 
 TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {

@@ -1,0 +1,276 @@
+// The life of the scavenger's thread, and what malloc and free tell it.
+#include <algorithm>
+
+#include "base/event_counts.h"
+#include "platform/futex.h"
+#include "platform/system.h"
+#include "platform/thread.h"
+#include "scavenger/scavenger.h"
+
+namespace spanmalloc {
+
+namespace {
+
+// The thread starts when the heap passes this. Below, there is little to give back, and a program
+// with one thread keeps what the C library does faster for such programs.
+constexpr size_t kStartBytes = size_t{32} << 20;
+// It ends when the heap is below this and nothing is to be done.
+constexpr size_t kEndBytes = kStartBytes / 4;
+// A parked thread is woken by this much free memory beyond a part of what is in use.
+constexpr size_t kWakeBytes = size_t{1} << 20;
+constexpr size_t kWakeShareOfHeap = 8;
+// The thread ticks early when so much more or less than at the last epoch is in use, and this part
+// of the heap; but not more often than so many times an epoch.
+constexpr size_t kChangeBytes = size_t{4} << 20;
+constexpr size_t kChangeShareOfHeap = 8;
+constexpr uint64_t kTicksPerEpoch = 10;
+// Epochs without work before the thread parks: the peaks of the past are forgotten by then, and
+// what was free is released.
+constexpr size_t kIdleEpochsBeforePark = PeakWindow::kEpochs + 2;
+// Epochs that it stays parked before it ends.
+constexpr uint64_t kParkedEpochs = 10;
+
+// Released at most by a tick that runs in the program's own thread: well under a millisecond.
+constexpr size_t kTickBytes = size_t{2} << 20;
+
+// Given back at most by one free after the thread has ended.
+constexpr size_t kGiveBackBytes = size_t{64} << 20;
+
+constexpr uint32_t kCallsPerLook = 16;
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+// How often a parked thread looks whether it is the last: all signals are blocked in it, so a
+// process of which it alone is left could not even be ended by one.
+constexpr uint64_t kParkedLookNs = 10'000 * kNsPerMs;
+// A thread that ends is counted by the kernel until a little after its last destructor.
+constexpr uint64_t kThreadEndWaitNs = 5 * kNsPerMs;
+constexpr int kThreadEndRounds = 4;
+
+}  // namespace
+
+bool Scavenger::has_much_to_release() const {
+  const size_t much = kWakeBytes + page_heap_.in_use_bytes() / kWakeShareOfHeap;
+  const size_t free_pages = page_heap_.free_retained_bytes();
+  // Depots hold a part of what is in use; their sum is made when it may be enough.
+  if (free_pages + page_heap_.in_use_bytes() <= much) return false;
+  return free_pages > much || free_pages + centrals_.depot_bytes() > much;
+}
+
+uint64_t Scavenger::epoch_ns() const {
+  return options_[Option::kEpochMilliseconds] * kNsPerMs;
+}
+
+bool Scavenger::is_own_thread() const {
+  return own_thread_.load(std::memory_order_relaxed) == platform::thread_number();
+}
+
+bool Scavenger::changed_much() const {
+  const size_t before = in_use_at_epoch_.load(std::memory_order_relaxed);
+  const size_t now = page_heap_.in_use_bytes();
+  const size_t change = now > before ? now - before : before - now;
+  return change > kChangeBytes + before / kChangeShareOfHeap;
+}
+
+void Scavenger::hasten() {
+  if (hastened_.load(std::memory_order_relaxed)) return;
+  count_shared_write();
+  if (!hastened_.exchange(true, std::memory_order_relaxed)) platform::futex_wake_one(state_);
+}
+
+void Scavenger::wake() {
+  uint32_t expected = kParked;
+  count_shared_write();
+  if (state_.compare_exchange_strong(expected, kRunning, std::memory_order_relaxed)) {
+    platform::futex_wake_one(state_);
+  }
+}
+
+void Scavenger::note_growth() {
+  const uint32_t state = state_.load(std::memory_order_relaxed);
+  if (!can_run()) return;
+  if (state == kNoThread && page_heap_.in_use_bytes() >= kStartBytes) return start_thread();
+  if (state == kRefused) return tick_without_thread();
+  note_pages_freed();
+}
+
+void Scavenger::note_depot_grown() {
+  if (state_.load(std::memory_order_relaxed) == kRunning) return;
+  // Magazines may come every few hundred nanoseconds: the sums are made at a few of the calls.
+  count_shared_write();
+  if (depot_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook == 0) note_pages_freed();
+}
+
+void Scavenger::note_pages_freed() {
+  const uint32_t state = state_.load(std::memory_order_relaxed);
+  if (!can_run()) return;
+  if (state == kRunning) {
+    if (changed_much()) hasten();
+    return;
+  }
+  if (!has_much_to_release()) return;
+  if (state == kParked) return wake();
+  if (state == kNoThread && has_ended_.load(std::memory_order_relaxed)) return give_back_freed();
+  tick_without_thread();
+}
+
+// No malloc may follow, so nobody else would do it.
+void Scavenger::give_back_freed() {
+  wants_restart_.store(true, std::memory_order_relaxed);
+  count_shared_write();
+  if (ticking_.exchange(true, std::memory_order_acquire)) return;
+  if (centrals_.depot_bytes() > kWakeBytes) (void)limit_keeper_.drain(key_);
+  (void)page_heap_.scavenge(Bytes{kGiveBackBytes}, ScavengeMode::kForced);
+  ticking_.store(false, std::memory_order_release);
+}
+
+void Scavenger::restart() {
+  wants_restart_.store(false, std::memory_order_relaxed);
+  if (!can_run() || state_.load(std::memory_order_relaxed) != kNoThread) return;
+  const bool is_asked_for = callback_.load(std::memory_order_relaxed) != nullptr;
+  if (is_asked_for || page_heap_.retained_bytes() >= kStartBytes) return start_thread();
+  // A small heap: as before the first thread.
+  has_ended_.store(false, std::memory_order_relaxed);
+}
+
+void Scavenger::note_limit_passed() {
+  limit_passed_.store(true, std::memory_order_relaxed);
+  if (callback_.load(std::memory_order_relaxed) == nullptr || !can_run()) return;
+  const uint32_t state = state_.load(std::memory_order_relaxed);
+  if (state == kNoThread) return start_thread();
+  if (state == kParked) return wake();
+  hasten();
+}
+
+bool Scavenger::set_pressure_callback(PressureCallback callback, void* context) {
+  callback_context_.store(context, std::memory_order_relaxed);
+  // Release: who sees the function sees its context.
+  callback_.store(callback, std::memory_order_release);
+  if (callback == nullptr) return true;
+  if (!can_run()) return false;
+  if (state_.load(std::memory_order_relaxed) == kParked) wake();
+  start_thread();
+  return has_thread();
+}
+
+void Scavenger::note_thread_end() {
+  if (is_own_thread()) return;
+  count_shared_write();
+  if (live_threads_.fetch_sub(1, std::memory_order_relaxed) > 1) return;
+  if (!has_thread()) return;
+  threads_ended_.store(true, std::memory_order_relaxed);
+  platform::futex_wake_one(state_);
+}
+
+void Scavenger::start_thread() {
+  uint32_t expected = kNoThread;
+  if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_relaxed)) return;
+  wants_restart_.store(false, std::memory_order_relaxed);
+  has_ended_.store(false, std::memory_order_relaxed);
+  if (platform::system_calls_are_filtered() || platform::shares_memory_with_parent() ||
+      !platform::start_background_thread(&Scavenger::thread_body, this)) {
+    state_.store(kRefused, std::memory_order_relaxed);
+  }
+}
+
+void Scavenger::thread_body(void* self) {
+  static_cast<Scavenger*>(self)->run();
+}
+
+size_t Scavenger::epochs_before_park() const {
+  // Pressure may come while the program is idle.
+  if (callback_.load(std::memory_order_relaxed) != nullptr) return SIZE_MAX;
+  const auto policy = static_cast<ReleasePolicy>(options_[Option::kPolicy]);
+  if (policy == ReleasePolicy::kPeak) return kIdleEpochsBeforePark;
+  return std::max<size_t>(kIdleEpochsBeforePark, options_[Option::kIdleAgeEpochs] + 2);
+}
+
+void Scavenger::run() {
+  own_thread_.store(platform::thread_number(), std::memory_order_relaxed);
+  size_t idle_epochs = 0;
+  while (true) {
+    const uint64_t started = clock_.monotonic_ns();
+    const EpochResult result = run_epoch(SIZE_MAX, EpochCause::kTimer);
+    idle_epochs = result.did_something() ? 0 : idle_epochs + 1;
+    if (idle_epochs < epochs_before_park()) {
+      if (!sleep_until_next_epoch(started, &idle_epochs)) return;
+    } else {
+      if (!park()) return;
+      idle_epochs = 0;
+    }
+  }
+}
+
+bool Scavenger::is_last_thread() {
+  if (platform::is_only_thread()) return true;
+  if (!threads_ended_.exchange(false, std::memory_order_relaxed)) return false;
+  for (int round = 0; round < kThreadEndRounds; ++round) {
+    platform::sleep_ns(kThreadEndWaitNs);
+    if (platform::is_only_thread()) return true;
+  }
+  return false;
+}
+
+// Epochs begin at a fixed rate as long as their work leaves time.
+bool Scavenger::sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs) {
+  const uint64_t due = started_ns + epoch_ns();
+  uint64_t now = clock_.monotonic_ns();
+  uint64_t earliest = now + epoch_ns() / kTicksPerEpoch;
+  do {
+    if (now < due) platform::futex_wait(state_, kRunning, due - now);
+    if (is_last_thread()) return end_thread(kRunning);
+    now = clock_.monotonic_ns();
+    if (!hastened_.load(std::memory_order_relaxed) || now >= due) continue;
+    if (now < earliest) platform::sleep_ns(earliest - now);
+    if (run_epoch(SIZE_MAX, EpochCause::kChange).did_something()) *idle_epochs = 0;
+    now = clock_.monotonic_ns();
+    earliest = now + epoch_ns() / kTicksPerEpoch;
+  } while (now < due);
+  return true;
+}
+
+// Ends the thread unless a free has woken it in the same moment.
+bool Scavenger::end_thread(uint32_t from) {
+  // The peaks are of a time that is over when the next thread starts.
+  page_heap_.set_retention_goal(Bytes{SIZE_MAX});
+  has_ended_.store(true, std::memory_order_relaxed);
+  return !state_.compare_exchange_strong(from, kNoThread, std::memory_order_seq_cst);
+}
+
+bool Scavenger::park() {
+  if (page_heap_.retained_bytes() < kEndBytes) return end_thread(kRunning);
+  state_.store(kParked, std::memory_order_seq_cst);
+  const uint64_t end = clock_.monotonic_ns() + kParkedEpochs * epoch_ns();
+  // Looked at once more after parking: a free that came in between has seen a running thread.
+  while (!has_much_to_release() && state_.load(std::memory_order_relaxed) == kParked) {
+    const uint64_t now = clock_.monotonic_ns();
+    if (now >= end) return end_thread(kParked);
+    platform::futex_wait(state_, kParked, std::min(end - now, kParkedLookNs));
+    if (is_last_thread()) return end_thread(kParked);
+  }
+  state_.store(kRunning, std::memory_order_relaxed);
+  return true;
+}
+
+void Scavenger::tick_without_thread() {
+  const uint64_t now = clock_.monotonic_ns();
+  uint64_t due = next_tick_ns_.load(std::memory_order_relaxed);
+  if (now < due ||
+      !next_tick_ns_.compare_exchange_strong(due, now + epoch_ns(), std::memory_order_relaxed)) {
+    return;
+  }
+  run_epoch(kTickBytes, EpochCause::kNoThread);
+}
+
+void Scavenger::forget_thread() {
+  ticking_.store(false, std::memory_order_relaxed);
+  threads_ended_.store(false, std::memory_order_relaxed);
+  hastened_.store(false, std::memory_order_relaxed);
+  live_threads_.store(1, std::memory_order_relaxed);
+  own_thread_.store(0, std::memory_order_relaxed);
+  state_.store(kNoThread, std::memory_order_relaxed);
+  // A program that is told of pressure is told in the child as well.
+  wants_restart_.store(callback_.load(std::memory_order_relaxed) != nullptr,
+                       std::memory_order_relaxed);
+}
+
+}  // namespace spanmalloc
