@@ -25,6 +25,7 @@ void touch(uintptr_t begin, uintptr_t end) {
 
 bool SparseBytes::reserve(size_t bytes, MetadataArena& arena) {
   if (bytes <= kMaxBytesInArena) {
+    piece_bytes_ = 0;
     bytes_ = align_up(bytes, sizeof(uint64_t));
     base_ = reinterpret_cast<uintptr_t>(arena.allocate_sparse(bytes_));
     return base_ != 0;

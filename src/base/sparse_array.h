@@ -17,7 +17,7 @@ class SparseBytes {
   constexpr SparseBytes() = default;
 
   // Reserves address space for `bytes` bytes, in the arena if they are few. False when refused.
-  // REQUIRES: not reserved before.
+  // REQUIRES: nothing was made writable before. A smaller reservation is given up.
   [[nodiscard]] bool reserve(size_t bytes, MetadataArena& arena);
 
   // Makes the bytes [begin, end) writable, which are about to be written. False when the system
@@ -63,6 +63,8 @@ class SparseArray {
   T* data() const { return reinterpret_cast<T*>(bytes_.base()); }
   size_t size() const { return size_; }
   bool is_reserved() const { return bytes_.base() != 0; }
+  // Whether so many elements are reserved: a try that was refused later may have come this far.
+  bool is_reserved_for(size_t size) const { return is_reserved() && size_ >= size; }
 
  private:
   SparseBytes bytes_;

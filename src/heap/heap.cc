@@ -37,14 +37,24 @@ bool Heap::open() {
     block_ends_.set_secret(platform::process_random());
   }
   read_options();
-  if (!page_source_.open() || !page_heap_.open(page_source_.window())) return false;
-  const AddressWindow window = page_heap_.window();
-  if (!page_map_.open(window.base + window.size.bytes().value)) return false;
+  // Where arrays over the usual window are refused, those over a small one may do.
+  if (!open_window(0) && !open_window(OsPageSource::kSmallestWindow)) return false;
   sentinels().open(key_);
   scavenger_.set_key(key_);
   platform::note_new_process();
   state_.store(State::kOpen, std::memory_order_release);
   return true;
+}
+
+bool Heap::open_window(size_t bytes) {
+  if (!page_source_.open(bytes)) return false;
+  const AddressWindow window = page_source_.window();
+  // The page heap last, which keeps its window.
+  if (page_map_.open(window.base + window.size.bytes().value) && page_heap_.open(window)) {
+    return true;
+  }
+  page_source_.close();
+  return false;
 }
 
 void Heap::read_options() {

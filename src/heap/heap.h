@@ -97,6 +97,9 @@ class Heap {
  private:
   enum class State : uint8_t { kClosed, kOpen };
 
+  // Reserves all that is needed for a window of this size (0: the usual one). False when refused;
+  // nothing stands in the way of another try then.
+  [[nodiscard]] bool open_window(size_t bytes);
   static void on_thread_exit(void* cache);
   ThreadCache* adopt_withheld_cache();
   void register_with_system();

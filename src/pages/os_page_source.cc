@@ -13,9 +13,6 @@ namespace spanmalloc {
 namespace {
 
 constexpr size_t kGiB = size_t{1} << 30;
-// The smallest window: the heap then lies above 4 GiB, out of the way of programs at fixed
-// addresses and their break, and arrays over the window cost 2 MiB of address space.
-constexpr size_t kSmallestWindow = 16 * kGiB;
 // The usual window: arrays over it cost 35 MiB of address space.
 constexpr size_t kUsualWindow = 256 * kGiB;
 
@@ -28,7 +25,7 @@ size_t default_window_bytes(size_t limit) {
   const size_t memory = std::min(platform::physical_memory(), size_t{1} << 44);
   const size_t unlimited = std::max(kUsualWindow, 2 * std::bit_ceil(4 * memory));
   if (limit >= unlimited / 32) return unlimited;
-  return std::max(kSmallestWindow, std::bit_ceil(32 * limit));
+  return std::max(OsPageSource::kSmallestWindow, std::bit_ceil(32 * limit));
 }
 
 // Under a small limit, address space that is reserved and not used is missing elsewhere.
@@ -54,6 +51,13 @@ bool OsPageSource::open(size_t window_bytes) {
     return false;
   }
   return true;
+}
+
+void OsPageSource::close() {
+  if (first_.end != 0) (void)platform::unmap(first_.begin, first_.bytes());
+  first_ = {};
+  current_ = {};
+  window_ = {};
 }
 
 // A start that differs from process to process, in the second quarter of the window or, where

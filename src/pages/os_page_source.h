@@ -30,6 +30,14 @@ class OsPageSource final : public PageSource {
   // False when address space is refused; may be tried again. Does nothing once open.
   [[nodiscard]] bool open(size_t window_bytes = 0);
 
+  // The smallest window that open() chooses: the heap then lies above 4 GiB, out of the way of
+  // programs at fixed addresses and their break, and arrays over the window cost 2 MiB of address
+  // space.
+  static constexpr size_t kSmallestWindow = size_t{16} << 30;
+
+  // Undoes open(). REQUIRES: nothing has been handed out.
+  void close();
+
   // REQUIRES: open() succeeded.
   AddressWindow window() const { return window_; }
 

@@ -117,7 +117,7 @@ class ScavengeIndex {
   [[nodiscard]] bool reserve(size_t chunks, MetadataArena& arena) {
     return words_.reserve(chunks, arena);
   }
-  bool is_reserved() const { return words_.is_reserved(); }
+  bool is_reserved_for(size_t chunks) const { return words_.is_reserved_for(chunks); }
   // Prepares the chunks [begin, end). False when memory is refused; may be repeated.
   [[nodiscard]] bool make_writable(size_t begin, size_t end) {
     return words_.make_writable(begin, end);

@@ -9,9 +9,10 @@ namespace spanmalloc {
 
 bool PageMap::open(uintptr_t end_address) {
   const size_t chunks = (end_address + kChunkBytes - 1) / kChunkBytes;
-  if (!leaves_.is_reserved() && !leaves_.reserve(chunks, arena_)) return false;
-  if (!classes_.is_reserved() && !classes_.reserve(chunks * kPagesPerChunk, arena_)) return false;
-  class_map_.publish(classes_.data(), classes_.size() * (kPageBytes / kMinAlignment));
+  const size_t pages = chunks * kPagesPerChunk;
+  if (!leaves_.is_reserved_for(chunks) && !leaves_.reserve(chunks, arena_)) return false;
+  if (!classes_.is_reserved_for(pages) && !classes_.reserve(pages, arena_)) return false;
+  class_map_.publish(classes_.data(), pages * (kPageBytes / kMinAlignment));
   return true;
 }
 

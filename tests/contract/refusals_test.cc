@@ -1,0 +1,271 @@
+// A system that forbids calls (by a system call filter) or refuses memory and threads (by limits),
+// from the first instruction of the process on: everything works that can, the rest is NULL with
+// ENOMEM, and no call ends the process. Each case executes this program again.
+#include <dirent.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <initializer_list>
+
+#include "contract/expect.h"
+#include "contract/process.h"
+
+namespace {
+
+using contract::kKiB;
+using contract::kMiB;
+
+constexpr double kSeconds = 50;
+
+// A system call filter under construction.
+class Filter {
+ public:
+  Filter() { load(offsetof(seccomp_data, nr)); }
+
+  // Refuses a call whatever its arguments.
+  Filter& refuse(long number, int error) {
+    add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1);
+    add(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error));
+    return *this;
+  }
+
+  // Refuses to start threads and lets processes start. The C library tries clone3 first.
+  Filter& refuse_threads() {
+    refuse(SYS_clone3, ENOSYS);
+    add(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
+    load(argument(0));
+    add(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1);
+    add(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+    add(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    return *this;
+  }
+
+  // Refuses mappings of more than `bytes` bytes, less than 4 GiB, as the rules of overcommit may.
+  Filter& refuse_mappings_above(size_t bytes) {
+    add(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 6);
+    load(argument(1) + 4);
+    add(BPF_JMP | BPF_JGT | BPF_K, 0, 2, 0);
+    load(argument(1));
+    add(BPF_JMP | BPF_JGT | BPF_K, static_cast<uint32_t>(bytes), 0, 1);
+    add(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM);
+    add(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    return *this;
+  }
+
+  bool install() {
+    add(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    const sock_fprog program{static_cast<unsigned short>(count_), code_};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+  }
+
+ private:
+  // The lower half of an argument of the call.
+  static constexpr uint32_t argument(size_t index) {
+    return static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t));
+  }
+  void load(size_t offset) { add(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); }
+  void add(unsigned code, uint32_t value, uint8_t if_true = 0, uint8_t if_false = 0) {
+    code_[count_++] = {static_cast<uint16_t>(code), if_true, if_false, value};
+  }
+
+  sock_filter code_[64];
+  size_t count_ = 0;
+};
+
+// What has been had while memory may be refused.
+struct Had {
+  size_t blocks = 0;
+  size_t refused = 0;
+};
+
+void note(void* block, size_t size, Had& had) {
+  if (block == nullptr) {
+    EXPECT_EQ(errno, ENOMEM);
+    ++had.refused;
+    return;
+  }
+  contract::fill(block, size, size);
+  ++had.blocks;
+}
+
+void let_go(void* block, size_t size) {
+  if (block == nullptr) return;
+  EXPECT(contract::is_filled(block, size, size));
+  free(block);
+}
+
+// The block after realloc(); a refusal frees it.
+void* resized(void* block, size_t size) {
+  if (block == nullptr) return nullptr;
+  void* moved = realloc(block, size);
+  if (moved == nullptr) free(block);
+  return moved;
+}
+
+// Every kind of call, in sizes up to 3 MiB, and one block of 40 MiB.
+void use_heap(Had& had) {
+  for (const size_t size :
+       {size_t{1}, size_t{100}, 3 * kKiB, 60 * kKiB, 200 * kKiB, 700 * kKiB, 3 * kMiB}) {
+    void* blocks[6];
+    errno = 0;
+    blocks[0] = malloc(size);
+    blocks[1] = calloc(1, size);
+    blocks[2] = memalign(4096, size);
+    blocks[3] = resized(malloc(size / 2 + 1), size);
+    blocks[4] = resized(malloc(size * 2), size);
+    blocks[5] = malloc(size);
+    EXPECT(blocks[1] == nullptr || contract::is_zero(blocks[1], size));
+    for (void* block : blocks) note(block, size, had);
+    for (void* block : blocks) let_go(block, size);
+  }
+  void* huge = malloc(40 * kMiB);
+  had.refused += huge == nullptr ? 1 : 0;
+  free(contract::opaque(huge));
+  malloc_trim(0);
+}
+
+void* use_heap_in_thread(void* had) {
+  use_heap(*static_cast<Had*>(had));
+  return nullptr;
+}
+
+size_t count_threads() {
+  size_t threads = 0;
+  DIR* folder = opendir("/proc/self/task");
+  if (folder == nullptr) return 0;
+  while (const dirent* entry = readdir(folder)) threads += entry->d_name[0] != '.' ? 1 : 0;
+  closedir(folder);
+  return threads;
+}
+
+// The work of the executed program: `how` says what must have come of it.
+int work(const char* how) {
+  contract::current_case = how;
+  Had had;
+  use_heap(had);
+  const bool is_plenty = strchr(how, 'p') != nullptr;
+  if (is_plenty) EXPECT_EQ(had.refused, 0u);
+  if (strchr(how, 's') != nullptr) EXPECT(had.blocks > 0);
+  pthread_t thread;
+  const int error = pthread_create(&thread, nullptr, &use_heap_in_thread, &had);
+  if (error == 0) pthread_join(thread, nullptr);
+  if (is_plenty) EXPECT_EQ(had.refused, 0u);
+  if (strchr(how, '1') != nullptr) {
+    EXPECT(error != 0);
+    EXPECT_EQ(count_threads(), 1u);
+  }
+  return contract::has_failed() ? 1 : 0;
+}
+
+int run_filtered(const char* how, Filter filter) {
+  return contract::run_in_child(kSeconds, [&] {
+    REQUIRE(filter.install());
+    execl("/proc/self/exe", "self", how, static_cast<char*>(nullptr));
+    _exit(127);
+  });
+}
+
+// Whether a program without the library gets as far as main() under the limit.
+bool plain_program_starts(__rlimit_resource resource, rlim_t limit) {
+  return contract::run_in_child(kSeconds, [&] {
+           unsetenv("LD_PRELOAD");
+           const rlimit limits{limit, limit};
+           setrlimit(resource, &limits);
+           execl("/proc/self/exe", "self", "work:-", static_cast<char*>(nullptr));
+           _exit(127);
+         }) == 0;
+}
+
+// Whether the program does its work under the limit, or the loader has no room for the library.
+bool ends_well_under(__rlimit_resource resource, rlim_t limit) {
+  constexpr int kRefusedByLoader = 127;
+  const int status = contract::run_self("work:-", kSeconds, resource, limit);
+  return status == 0 || status == kRefusedByLoader;
+}
+
+}  // namespace
+
+CASE(threads_forbidden) {
+  EXPECT_EQ(run_filtered("work:p1", Filter().refuse_threads()), 0);
+}
+
+CASE(madvise_forbidden) {
+  for (const int error : {EPERM, ENOSYS}) {
+    EXPECT_EQ(run_filtered("work:p", Filter().refuse(SYS_madvise, error)), 0);
+  }
+}
+
+CASE(rare_calls_forbidden) {
+  for (const int error : {EPERM, ENOSYS, EINVAL}) {
+    for (const long call :
+         {SYS_mremap, SYS_prctl, SYS_membarrier, SYS_process_madvise, SYS_sysinfo, SYS_prlimit64,
+          SYS_sched_getaffinity, SYS_getrandom, SYS_rseq, SYS_clock_gettime, SYS_nanosleep}) {
+      EXPECT_EQ(run_filtered("work:p", Filter().refuse(call, error)), 0);
+    }
+  }
+}
+
+CASE(all_of_them_forbidden) {
+  Filter filter;
+  filter.refuse(SYS_madvise, EPERM).refuse(SYS_mremap, EPERM).refuse(SYS_prctl, EPERM);
+  filter.refuse(SYS_membarrier, EPERM).refuse(SYS_process_madvise, EPERM);
+  filter.refuse(SYS_sysinfo, EPERM).refuse(SYS_prlimit64, EPERM).refuse_threads();
+  EXPECT_EQ(run_filtered("work:p1", filter), 0);
+}
+
+// Below 4 MiB the C library itself cannot be loaded.
+CASE(large_mappings_refused) {
+  for (size_t most = 4 * kMiB; most <= 32 * kMiB; most *= 2) {
+    EXPECT_EQ(run_filtered("work:s", Filter().refuse_mappings_above(most)), 0);
+  }
+  EXPECT_EQ(run_filtered("work:p", Filter().refuse_mappings_above(128 * kMiB)), 0);
+}
+
+CASE(address_space_from_nothing_up) {
+  for (size_t limit = kMiB; limit <= 4096 * kMiB; limit += limit / 2) {
+    if (!plain_program_starts(RLIMIT_AS, limit)) continue;
+    EXPECT(ends_well_under(RLIMIT_AS, limit));
+  }
+  EXPECT_EQ(contract::run_self("work:s", kSeconds, RLIMIT_AS, 16 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("work:p", kSeconds, RLIMIT_AS, 1024 * kMiB), 0);
+}
+
+CASE(data_from_nothing_up) {
+  for (size_t limit = 64 * kKiB; limit <= 1024 * kMiB; limit *= 2) {
+    if (!plain_program_starts(RLIMIT_DATA, limit)) continue;
+    EXPECT(ends_well_under(RLIMIT_DATA, limit));
+  }
+  EXPECT_EQ(contract::run_self("work:s", kSeconds, RLIMIT_DATA, 16 * kMiB), 0);
+}
+
+// The limit does not hold for the superuser, who becomes somebody else first.
+CASE(threads_refused_by_the_limit_of_processes) {
+  const int status = contract::run_in_child(kSeconds, [] {
+    constexpr uid_t kNobody = 65534;
+    if (getuid() == 0) REQUIRE(setuid(kNobody) == 0);
+    const rlimit limits{1, 1};
+    REQUIRE(setrlimit(RLIMIT_NPROC, &limits) == 0);
+    Had had;
+    for (int round = 0; round < 3; ++round) use_heap(had);
+    EXPECT_EQ(had.refused, 0u);
+    EXPECT_EQ(count_threads(), 1u);
+    EXPECT(fork() == -1);
+    use_heap(had);
+    EXPECT_EQ(had.refused, 0u);
+  });
+  EXPECT_EQ(status, 0);
+}
+
+int main(int argc, char** argv) {
+  if (argc > 1 && strncmp(argv[1], "work:", 5) == 0) return work(argv[1] + 5);
+  return contract::run_cases(argc, argv);
+}
