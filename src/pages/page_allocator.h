@@ -40,7 +40,7 @@ class PageAllocator {
   PageAllocator& operator=(const PageAllocator&) = delete;
 
   // Reserves the arrays for a window of so many pages. False when address space is refused.
-  // REQUIRES: not reserved before.
+  // REQUIRES: not reserved before, or refused.
   [[nodiscard]] bool reserve(PageCount window);
 
   // Adds whole chunks, free and released. False when metadata cannot be made writable; nothing has
