@@ -38,6 +38,30 @@ TEST(PeakWindow, AgreesWithANaiveWindow) {
   }
 }
 
+TEST(PeakWindow, ANotedPeakCountsAtOnceAndForTheEpochItIsIn) {
+  PeakWindow window;
+  window.end_epoch(10);
+  window.note(50);
+  window.note(30);
+  EXPECT_EQ(window.highest(), 50u);
+  window.end_epoch(20);
+  for (size_t epoch = 1; epoch < PeakWindow::kEpochs; ++epoch) {
+    window.end_epoch(20);
+    EXPECT_EQ(window.highest(), 50u);
+  }
+  window.end_epoch(20);
+  EXPECT_EQ(window.highest(), 20u);
+}
+
+TEST(ScavengePacer, TheShareIsOfTheProcessorsThatTheProcessMayUse) {
+  EXPECT_EQ(ScavengePacer(10, 1, 100).sleep_after(1000), 99'000u);
+  EXPECT_EQ(ScavengePacer(10, 1, 200).sleep_after(1000), 49'000u);
+  EXPECT_EQ(ScavengePacer(10, 1, 50).sleep_after(1000), 199'000u);
+  EXPECT_EQ(ScavengePacer(10, 1, 1).sleep_after(1000), 9'999'000u);
+  EXPECT_EQ(ScavengePacer(10, 2, 6400).sleep_after(1000), 0u);
+  EXPECT_EQ(ScavengePacer(10, UINT64_MAX, UINT64_MAX).sleep_after(1000), 0u);
+}
+
 TEST(ScavengePacer, SurplusIsWhatLiesBeyondThePeakAndItsShare) {
   const ScavengePacer pacer(10, 1);
   EXPECT_EQ(pacer.surplus(100 * kMiB, 100 * kMiB), 0u);

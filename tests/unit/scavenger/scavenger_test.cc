@@ -6,64 +6,12 @@
 #include <thread>
 #include <vector>
 
-#include "platform/system.h"
-#include "support/cache_parts.h"
-#include "support/fake_clock.h"
-#include "support/fake_root.h"
+#include "scavenger_fixture.h"
 
 namespace spanmalloc {
 namespace {
 
-using testing::CacheParts;
 using testing::claim_objects;
-using testing::FakeClock;
-using testing::FakeRoot;
-using testing::kTestKey;
-using testing::make_magazine;
-
-constexpr size_t kMiB = size_t{1} << 20;
-constexpr uint64_t kNsPerMs = 1'000'000;
-constexpr size_t kAllWork = SIZE_MAX;
-// More than the scavenger remembers a peak for.
-constexpr size_t kManyEpochs = PeakWindow::kEpochs + 3;
-
-const SizeClass kClass = size_class_of(1024);
-
-struct Fixture : CacheParts {
-  explicit Fixture(size_t bytes = 256 * kMiB) : CacheParts(bytes) { scavenger.set_key(kTestKey); }
-
-  Span* new_large(size_t bytes) {
-    return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
-  }
-  // The program takes a little memory in each epoch, so that it is not quiet.
-  size_t run_busy_epochs(size_t count) {
-    size_t released = 0;
-    for (size_t epoch = 0; epoch < count; ++epoch) {
-      EXPECT_TRUE(spans.delete_large(new_large(kPageBytes)));
-      released += run_epochs(1);
-    }
-    return released;
-  }
-  size_t run_epochs(size_t count) {
-    size_t released = 0;
-    for (size_t epoch = 0; epoch < count; ++epoch) {
-      released += scavenger.run_epoch(kAllWork).released_bytes;
-      page_heap.check_invariants();
-    }
-    return released;
-  }
-  // Puts `count` objects into the depot as one magazine.
-  void fill_depot(size_t count, FreeNode* sentinel) {
-    centrals[kClass].put_magazine(
-        make_magazine(claim_objects(centrals[kClass], kClass, count), sentinel), kTestKey);
-  }
-
-  Options options;
-  FakeClock clock;
-  HoleReleaser holes{centrals, page_map, page_heap};
-  FakeRoot root;
-  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock, root.path()};
-};
 
 TEST(Scavenger, AnEmptyHeapIsNoWork) {
   Fixture test;
@@ -327,35 +275,6 @@ TEST(Scavenger, TicksOfManyThreadsDoNotOverlap) {
   for (std::thread& thread : threads) thread.join();
   test.page_heap.check_invariants();
 }
-
-// With a real thread and a real clock. The parts outlive the thread.
-struct Threaded : CacheParts {
-  Threaded() : CacheParts(256 * kMiB) {
-    EXPECT_TRUE(options.set(Option::kEpochMilliseconds, 10));
-    EXPECT_TRUE(options.set(Option::kScavengerCpuPercent, 100));
-    scavenger.set_key(kTestKey);
-  }
-
-  Span* new_large(size_t bytes) {
-    return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
-  }
-  // Frees go on meanwhile, so that a parked thread has somebody who wakes it.
-  template <typename Condition>
-  bool wait_for(Condition condition) {
-    for (int round = 0; round < 4000; ++round) {
-      if (condition()) return true;
-      for (int call = 0; call < 100; ++call) scavenger.note_pages_freed();
-      platform::sleep_ns(5 * kNsPerMs);
-    }
-    return false;
-  }
-
-  Options options;
-  SystemScavengerClock clock;
-  HoleReleaser holes{centrals, page_map, page_heap};
-  FakeRoot root;
-  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock, root.path()};
-};
 
 TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {
   static Threaded& test = *new Threaded;
