@@ -108,6 +108,20 @@ CASE(expressions) {
   }
 }
 
+// Classes with a flexible last member are deleted by a size that is not theirs.
+CASE(the_size_that_delete_is_told_does_not_matter) {
+  for (const size_t size : kSizes) {
+    ::operator delete(opaque(::operator new(size)), size / 2);
+    ::operator delete(opaque(::operator new(size)), size * 3 + 1);
+    ::operator delete[](opaque(::operator new[](size)), size + 100000);
+  }
+  void* blocks[100];
+  for (size_t i = 0; i < 100; ++i) blocks[i] = ::operator new(i * 10);
+  for (size_t i = 0; i < 100; ++i) check(blocks[i], i * 10, 16);
+  for (size_t i = 0; i < 100; ++i) EXPECT(is_filled(blocks[i], i * 10, i * 10));
+  for (void* block : blocks) ::operator delete(block);
+}
+
 CASE(delete_of_null_does_nothing) {
   const auto none = [] { return opaque(static_cast<void*>(nullptr)); };
   ::operator delete(none());

@@ -11,6 +11,9 @@ import sys
 
 ALLOWED_NEEDED = re.compile(r'libc\.so\.6|ld-linux.*\.so\.\d')
 
+# dlopen() takes static TLS from a surplus of some hundred bytes that libraries share.
+STATIC_TLS_BYTES = 64
+
 
 def tool(*command):
     """Standard output of a command that must succeed."""
@@ -42,6 +45,9 @@ def dynamic_faults(library):
     if 'TEXTREL' in dynamic:
         yield 'has text relocations'
     headers = tool('readelf', '-lW', library)
+    static_tls = re.search(r'^ *TLS( +0x[0-9a-f]+){4} +(0x[0-9a-f]+)', headers, re.MULTILINE)
+    if static_tls is None or int(static_tls[2], 16) > STATIC_TLS_BYTES:
+        yield f'wants more than {STATIC_TLS_BYTES} bytes of static TLS, or none is found'
     if 'GNU_RELRO' not in headers:
         yield 'has no read-only relocation segment'
     if re.search(r'GNU_STACK.*\bRWE\b', headers):
