@@ -9,7 +9,8 @@ import sys
 # Neither asks the system nor can fail.
 CANNOT_FAIL = {
     "__errno_location", "__sched_cpucount", "__stack_chk_fail", "abort", "environ", "getauxval",
-    "getenv", "getpid", "memcpy", "memset", "pthread_attr_destroy", "pthread_attr_setdetachstate",
+    "getenv", "getpid", "memchr", "memcmp", "memcpy", "memmove", "memset", "strlen",
+    "pthread_attr_destroy", "pthread_attr_setdetachstate",
     "pthread_attr_setstacksize", "sigfillset",
 }
 COMPILER_PREFIXES = ("_GLOBAL_OFFSET_TABLE_", "_ZN10spanmalloc", "__popcount", "__clz", "__aarch64")
