@@ -89,7 +89,7 @@ bool parse_value(const OptionRow& row, const char* text, size_t length, uint64_t
 bool Options::set(Option option, uint64_t value) {
   const OptionRow& row = kOptionTable[static_cast<size_t>(option)];
   if (value < row.least || value > row.most) return false;
-  values_[static_cast<size_t>(option)] = value;
+  __atomic_store_n(&values_[static_cast<size_t>(option)], value, __ATOMIC_RELAXED);
   return true;
 }
 

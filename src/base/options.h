@@ -92,7 +92,11 @@ class Options {
       values_[static_cast<size_t>(row.option)] = row.initial;
   }
 
-  uint64_t operator[](Option option) const { return values_[static_cast<size_t>(option)]; }
+  // Options may be set while other threads read them; each stands for itself, so no order is
+  // needed.
+  uint64_t operator[](Option option) const {
+    return __atomic_load_n(&values_[static_cast<size_t>(option)], __ATOMIC_RELAXED);
+  }
 
   // Sets one option; false when `value` is out of its range.
   [[nodiscard]] bool set(Option option, uint64_t value);

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <string>
+#include <thread>
 
 namespace spanmalloc {
 namespace {
@@ -148,6 +149,21 @@ TEST(Options, HelpPrintsTheTableAndChangesNothing) {
     EXPECT_NE(help.find(row.help), std::string::npos) << "cut: " << row.name;
   }
   expect_defaults(options);
+}
+
+// A program may set an option while the scavenger reads it; the race detector looks on.
+TEST(Options, MayBeSetWhileOthersRead) {
+  Options options;
+  std::thread reader([&] {
+    for (int round = 0; round < 1000; ++round) {
+      const uint64_t value = options[Option::kRetainPercent];
+      EXPECT_TRUE(value == 10 || value == 20) << value;
+    }
+  });
+  for (int round = 0; round < 1000; ++round) {
+    EXPECT_TRUE(options.set(Option::kRetainPercent, round % 2 == 0 ? 10 : 20));
+  }
+  reader.join();
 }
 
 }  // namespace
