@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/event_counts.h"
+#include "base/mutex.h"
 #include "platform/futex.h"
 #include "platform/system.h"
 #include "platform/thread.h"
@@ -238,9 +239,12 @@ bool Scavenger::end_thread(uint32_t from) {
 
 bool Scavenger::park() {
   if (page_heap_.retained_bytes() < kEndBytes) return end_thread(kRunning);
-  state_.store(kParked, std::memory_order_seq_cst);
+  state_.store(kParked, std::memory_order_relaxed);
   const uint64_t end = clock_.monotonic_ns() + kParkedEpochs * epoch_ns();
-  // Looked at once more after parking: a free that came in between has seen a running thread.
+  // Looked at once more after parking, for a free that came in between may have seen a running
+  // thread. Pages are freed under this lock: before this section, and then they are seen below, or
+  // after it, and then the free sees the thread parked.
+  { MutexLock lock(page_heap_.mutex()); }
   while (!has_much_to_release() && state_.load(std::memory_order_relaxed) == kParked) {
     const uint64_t now = clock_.monotonic_ns();
     if (now >= end) return end_thread(kParked);
