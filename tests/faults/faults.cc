@@ -155,10 +155,11 @@ void judge(const Operation& operation, const Run& got, const Run& undisturbed) {
   const int failures_before = contract::failures;
   EXPECT_EQ(got.status, 0);
   if (got.status == 0 && !may_lose_addresses(got.record)) {
-    constexpr size_t kSlack = 256 * kKiB;
+    // Which spans stay partly used depends on the order in which threads come.
+    const size_t slack = operation.calls == Calls::kTooMany ? 256 * kKiB : 0;
     EXPECT(got.rest.live <= undisturbed.rest.live);
-    EXPECT(got.rest.in_use <= undisturbed.rest.in_use + kSlack);
-    EXPECT(got.rest.retained <= undisturbed.rest.retained + kSlack);
+    EXPECT(got.rest.in_use <= undisturbed.rest.in_use + slack);
+    EXPECT(got.rest.retained <= undisturbed.rest.retained + slack);
     EXPECT(got.rest.mapped <= undisturbed.rest.mapped + undisturbed.rest.mapped / 8 + 8 * kMiB);
   }
   if (contract::failures == failures_before) return;
