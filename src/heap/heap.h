@@ -18,6 +18,7 @@
 #include "heap/hardening.h"
 #include "pages/os_page_source.h"
 #include "pages/page_heap.h"
+#include "platform/cgroup.h"
 #include "platform/compiler.h"
 #include "scavenger/scavenger.h"
 #include "spans/block_end.h"
@@ -26,11 +27,12 @@
 
 namespace spanmalloc {
 
-// What the heap keeps of each size class. All zero at first and apart from the rest of the heap, so
-// that loading the library touches none of it.
+// What the heap keeps of each size class, and what is rarely used. All zero at first and apart from
+// the rest of the heap, so that loading the library touches none of it.
 struct HeapTables {
   SentinelTable sentinels;
   CentralStates centrals;
+  platform::CgroupPlaces cgroups;
 };
 
 class Heap {
@@ -117,7 +119,7 @@ class Heap {
   Options options_;
   SystemScavengerClock clock_;
   Scavenger scavenger_{page_heap_,        centrals_, holes_, registry_,
-                       tables_.sentinels, options_,  clock_};
+                       tables_.sentinels, options_,  clock_, {tables_.cgroups}};
   ListKey key_{};
   BlockEnds block_ends_;
   Hardening hardening_;

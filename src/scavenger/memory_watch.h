@@ -39,14 +39,19 @@ class PressureGauge {
   bool is_high_ = false;
 };
 
+// Where the kernel's files are, and what is found of them, which is large and kept apart.
+struct KernelFiles {
+  platform::CgroupPlaces& places;
+  const char* root = "";  // put before every path, for tests
+};
+
 // Belongs to the scavenger's tick under way; reads files on its thread alone.
 class MemoryWatch {
  public:
   // Readings of pressure between two looks at limits, which cost some reads more.
   static constexpr uint32_t kEpochsBetweenLimits = 5;
 
-  // `root` is put before every path, for tests.
-  constexpr explicit MemoryWatch(const char* root) : root_(root) {}
+  constexpr explicit MemoryWatch(KernelFiles files) : places_(files.places), root_(files.root) {}
 
   // Once an epoch: sets the container's part of the limit, and the pressure when `look` says so.
   // `consumed` is what the heap counts against the limit.
@@ -62,8 +67,8 @@ class MemoryWatch {
  private:
   void read_limits(const Options& options);
 
-  const char* root_;
-  platform::CgroupPlaces places_{};
+  platform::CgroupPlaces& places_;
+  const char* const root_;
   PressureGauge gauge_;
   uint64_t container_bytes_ = platform::kNoLimit;
   uint64_t processor_percent_ = 100;

@@ -75,10 +75,9 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 // Where no thread may be started, growth and large frees tick in its place.
 class Scavenger {
  public:
-  // `root` is put before the paths of the kernel's files, for tests.
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
                       ThreadCacheRegistry& registry, SentinelTable& sentinels,
-                      const Options& options, ScavengerClock& clock, const char* root = "")
+                      const Options& options, ScavengerClock& clock, KernelFiles files)
       : page_heap_(page_heap),
         centrals_(centrals),
         holes_(holes),
@@ -87,7 +86,7 @@ class Scavenger {
         options_(options),
         clock_(clock),
         limit_keeper_(page_heap, centrals, holes, registry, sentinels),
-        watch_(root) {}
+        watch_(files) {}
 
   // The heap may have grown. Called from malloc, without a lock.
   void note_growth();

@@ -101,7 +101,8 @@ struct WatchTest : ::testing::Test {
   FakeRoot root;
   Options options;
   MemoryLimit limit;
-  MemoryWatch watch{root.path()};
+  platform::CgroupPlaces places;
+  MemoryWatch watch{{places, root.path()}};
   uint64_t now_ns = 0;
 };
 

@@ -62,7 +62,9 @@ struct Fixture : CacheParts {
   FakeClock clock;
   HoleReleaser holes{centrals, page_map, page_heap};
   FakeRoot root;
-  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock, root.path()};
+  platform::CgroupPlaces places;
+  Scavenger scavenger{page_heap, centrals, holes, registry,
+                      sentinels, options,  clock, {places, root.path()}};
 };
 
 // With a real thread and a real clock. The parts outlive the thread.
@@ -91,7 +93,9 @@ struct Threaded : CacheParts {
   SystemScavengerClock clock;
   HoleReleaser holes{centrals, page_map, page_heap};
   FakeRoot root;
-  Scavenger scavenger{page_heap, centrals, holes, registry, sentinels, options, clock, root.path()};
+  platform::CgroupPlaces places;
+  Scavenger scavenger{page_heap, centrals, holes, registry,
+                      sentinels, options,  clock, {places, root.path()}};
 };
 
 }  // namespace spanmalloc
