@@ -6,7 +6,9 @@
 //
 // Reserved: ours, any access faults. Prepared: readable and writable, reads as zero, not backed by
 // memory. Ready: backed by memory. Linux moves from Prepared to Ready by itself at the first touch.
-// Every function leaves errno as it was; addresses and sizes are multiples of page_bytes().
+// Every function leaves errno as it was. Addresses and sizes are multiples of page_bytes(), but for
+// release(), move_pages() and wishes: with pages of the kernel that are larger than the heap's
+// these may get any page of the heap, and then refuse or do what they can.
 #ifndef SPANMALLOC_PLATFORM_VIRTUAL_MEMORY_H_
 #define SPANMALLOC_PLATFORM_VIRTUAL_MEMORY_H_
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
+#include <ctime>
 
 #include "platform/errno_guard.h"
 #include "platform/virtual_memory.h"
@@ -100,6 +101,56 @@ size_t release_batches(const MemoryPiece* pieces, size_t count) {
   return done;
 }
 
+bool move_page_tables(uintptr_t from, uintptr_t to, size_t bytes) {
+  void* moved =
+      mremap(reinterpret_cast<void*>(from), bytes, bytes,
+             MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
+  return moved == reinterpret_cast<void*>(to);
+}
+
+// The kernel rounds lengths up, and would then take what lies behind a range.
+bool are_whole_pages(uintptr_t addresses_and_bytes) {
+  return (addresses_and_bytes & (page_bytes() - 1)) == 0;
+}
+
+enum class Answer : uint8_t { kUnknown, kYes, kNo };
+
+// Emulators of the kernel may answer that they did what they did not. What a system call does to
+// two pages made for it shows that once, before it is used on the heap's. A call that is refused
+// shows nothing, and the next one tries again.
+template <Answer (*try_on)(uintptr_t pages)>
+bool keeps_promise() {
+  static constinit std::atomic<Answer> known{Answer::kUnknown};
+  Answer answer = known.load(std::memory_order_relaxed);
+  if (answer != Answer::kUnknown) return answer == Answer::kYes;
+  const uintptr_t pages = map_anonymous(2 * page_bytes(), 0, PROT_READ | PROT_WRITE, 0);
+  if (pages == 0) return false;
+  *reinterpret_cast<volatile char*>(pages) = 1;
+  answer = try_on(pages);
+  munmap(reinterpret_cast<void*>(pages), 2 * page_bytes());
+  known.store(answer, std::memory_order_relaxed);
+  return answer == Answer::kYes;
+}
+
+// qemu-user before 7.1 ignores the wish and says it was done.
+Answer release_clears(uintptr_t pages) {
+  if (madvise(reinterpret_cast<void*>(pages), page_bytes(), MADV_DONTNEED) != 0) {
+    return Answer::kUnknown;
+  }
+  return *reinterpret_cast<volatile char*>(pages) == 0 ? Answer::kYes : Answer::kNo;
+}
+
+// qemu-user (7.2 at least) moves the pages and forgets that the source stays mapped. A system call
+// that writes there then fails, where an access would end the process.
+Answer move_keeps_source(uintptr_t pages) {
+  errno = 0;
+  if (!move_page_tables(pages, pages + page_bytes(), page_bytes())) {
+    return errno == ENOMEM || errno == EAGAIN ? Answer::kUnknown : Answer::kNo;
+  }
+  if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, pages) == 0) return Answer::kYes;
+  return errno == EFAULT ? Answer::kNo : Answer::kUnknown;
+}
+
 }  // namespace
 
 size_t page_bytes() {
@@ -140,6 +191,9 @@ bool make_inaccessible(uintptr_t address, size_t bytes) {
 
 ReleaseResult release(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
+  if (!are_whole_pages(address | bytes) || !keeps_promise<release_clears>()) {
+    return ReleaseResult::kRefused;
+  }
   const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_DONTNEED);
   return result == 0 ? ReleaseResult::kReleasedReadsZero : ReleaseResult::kRefused;
 }
@@ -164,10 +218,10 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
   // The kernel unmaps the target, then asks whether the process may have as much again. Under a
   // limit that was set below what is mapped, the answer is no.
   if (has_limit(RLIMIT_AS) || has_limit(RLIMIT_DATA)) return MoveResult::kRefused;
-  void* moved =
-      mremap(reinterpret_cast<void*>(from), bytes, bytes,
-             MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
-  if (moved != MAP_FAILED) return MoveResult::kMoved;
+  if (!are_whole_pages(from | to | bytes) || !keeps_promise<move_keeps_source>()) {
+    return MoveResult::kRefused;
+  }
+  if (move_page_tables(from, to, bytes)) return MoveResult::kMoved;
   // A kernel without the call, and a filter, refuse before they do anything.
   if (errno == EINVAL || errno == ENOSYS || errno == EPERM) return MoveResult::kRefused;
   return map_again(to, bytes) ? MoveResult::kRefused : MoveResult::kTargetLost;

@@ -157,6 +157,20 @@ TEST_F(VirtualMemory, UnmappedMemoryIsGone) {
   errno = kMark;
 }
 
+// The kernel would round lengths up, and take what lies behind.
+TEST_F(VirtualMemory, PartsOfKernelPagesAreNeitherReleasedNorMoved) {
+  const size_t page = page_bytes();
+  const uintptr_t address = map(8 * page, 0);
+  ASSERT_NE(address, 0u);
+  memset(memory(address), 7, 8 * page);
+  EXPECT_EQ(release(address, page + page / 2), ReleaseResult::kRefused);
+  EXPECT_EQ(release(address + page / 2, page), ReleaseResult::kRefused);
+  EXPECT_EQ(move_pages(address, address + 4 * page, page + page / 2), MoveResult::kRefused);
+  EXPECT_EQ(move_pages(address, address + 4 * page + page / 2, page), MoveResult::kRefused);
+  for (size_t offset = 0; offset < 8 * page; ++offset) ASSERT_EQ(memory(address)[offset], 7);
+  ASSERT_TRUE(unmap(address, 8 * page));
+}
+
 TEST_F(VirtualMemory, RefusedRequestsSaySoAndChangeNothing) {
   EXPECT_EQ(reserve(kImpossibleBytes, 0), 0u);
   EXPECT_EQ(reserve_zero_readable(kImpossibleBytes), 0u);
