@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 
 #include "platform/errno_guard.h"
@@ -90,7 +91,9 @@ bool start_background_thread(void (*body)(void*), void* argument) {
 
 bool system_calls_are_filtered() {
   ErrnoGuard errno_guard;
-  return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0;
+  const int mode = prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
+  // A kernel without filters does not know the question.
+  return mode != 0 && !(mode < 0 && errno == EINVAL);
 }
 
 bool shares_memory_with_parent() {
