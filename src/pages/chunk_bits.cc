@@ -32,8 +32,10 @@ uint64_t widen_to_groups(uint64_t word, size_t group) {
 RunInChunk ChunkBits::find_release_candidate(size_t search, size_t group, size_t max,
                                              size_t huge_page) const {
   max = max == 0 ? group : align_up(max, group);
+  // A group can be released unless a page of it is in use or all are released.
   const auto taken = [this, group](size_t index) {
-    return widen_to_groups(in_use.word(index) | released.word(index), group);
+    const uint64_t all_released = ~widen_to_groups(~released.word(index), group);
+    return widen_to_groups(in_use.word(index), group) | all_released;
   };
 
   size_t block = search / 64 + 1;  // one above the block that is looked at

@@ -100,13 +100,13 @@ TEST(ReleaseCandidate, SinglePages) {
   EXPECT_EQ(find(make({{0, 63}, {65, 20}, {87, P - 87}}, {{86, 1}})), (RunInChunk{85, 1}));
 }
 
-TEST(ReleaseCandidate, OneReleasedPageHidesItsGroup) {
+TEST(ReleaseCandidate, OneRetainedPageMakesItsGroupACandidate) {
   for (size_t m = 2; m <= 64; m *= 2) {
-    const ChunkBits bits = make_free({{64, m}});
-    ChunkBits hidden = bits;
-    hidden.released.set(64 + m / 2, 1);
+    ChunkBits bits = make_free({{64, m}});
+    bits.released.set(64, m - 1);
     EXPECT_EQ(bits.find_release_candidate(kTop, m, P, 0), (RunInChunk{64, m}));
-    EXPECT_EQ(hidden.find_release_candidate(kTop, m, P, 0), kNothing);
+    bits.released.set(64, m);
+    EXPECT_EQ(bits.find_release_candidate(kTop, m, P, 0), kNothing);
   }
 }
 
@@ -120,13 +120,11 @@ TEST(ReleaseCandidate, DoesNotBreakFreeHugePages) {
   constexpr size_t kHuge = 256;
   EXPECT_EQ(make({{258, P - 258}}, {}).find_release_candidate(kTop, 1, 3, kHuge),
             (RunInChunk{0, 258}));
-  EXPECT_EQ(make({{0, 256}}, {}).find_release_candidate(kTop, 1, 1, kHuge),
-            (RunInChunk{256, 256}));
+  EXPECT_EQ(make({{0, 256}}, {}).find_release_candidate(kTop, 1, 1, kHuge), (RunInChunk{256, 256}));
   EXPECT_EQ(make({{0, 118}, {266, P - 266}}, {}).find_release_candidate(kTop, 1, 12, 128),
             (RunInChunk{128, 138}));
   EXPECT_EQ(make({}, {}).find_release_candidate(kTop, 1, 8, kHuge), (RunInChunk{256, 256}));
-  EXPECT_EQ(make({{300, 3}}, {}).find_release_candidate(kTop, 1, 8, kHuge),
-            (RunInChunk{504, 8}));
+  EXPECT_EQ(make({{300, 3}}, {}).find_release_candidate(kTop, 1, 8, kHuge), (RunInChunk{504, 8}));
 }
 
 TEST(ReleaseCandidate, IsAlwaysFreeAndRetained) {
@@ -150,7 +148,7 @@ TEST(ReleaseCandidate, IsAlwaysFreeAndRetained) {
     // Nothing above it may be a candidate; below it, the naive search has the same upper end.
     size_t end = P;
     const auto group_is_candidate = [&](size_t first) {
-      return bits.in_use.all_clear(first, m) && bits.released.all_clear(first, m);
+      return bits.in_use.all_clear(first, m) && !bits.released.all_set(first, m);
     };
     while (end > 0 && !group_is_candidate(end - m)) end -= m;
     if (end == 0) {
@@ -160,8 +158,15 @@ TEST(ReleaseCandidate, IsAlwaysFreeAndRetained) {
     EXPECT_EQ(run.first + run.count, end);
     EXPECT_EQ(run.first % m, 0u);
     EXPECT_TRUE(bits.in_use.all_clear(run.first, run.count));
-    EXPECT_TRUE(bits.released.all_clear(run.first, run.count));
+    for (size_t first = run.first; first < end; first += m) EXPECT_TRUE(group_is_candidate(first));
   }
+}
+
+TEST(ReleaseCandidate, HasGroupsOfWhichAPartIsReleased) {
+  const ChunkBits bits = make({{16, P - 16}}, {{0, 11}});
+  EXPECT_EQ(bits.find_release_candidate(kTop, 8, P, 0), (RunInChunk{8, 8}));
+  EXPECT_EQ(bits.find_release_candidate(kTop, 1, P, 0), (RunInChunk{11, 5}));
+  EXPECT_EQ(bits.find_release_candidate(kTop, 16, P, 0), (RunInChunk{0, 16}));
 }
 
 TEST(FreeHugePage, IsTheHighestThatIsNotReleasedAsAWhole) {
