@@ -18,8 +18,9 @@ set(SPANMALLOC_FLAGS
     -fno-builtin-malloc -fno-builtin-free -fno-builtin-calloc -fno-builtin-realloc)
 
 # The one file that catches exceptions, which a program's new handler or operator new may throw.
+# What it says to the linker in assembly must stay with its code, so it is left out of LTO.
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/api/call_catching.cc
-  PROPERTIES COMPILE_OPTIONS -fexceptions)
+  PROPERTIES COMPILE_OPTIONS "-fexceptions;-fno-lto")
 
 # The basic and the derived forms of operator delete stand in two files on purpose; see there.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

@@ -21,11 +21,19 @@ function(spanmalloc_preload_test)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
   endif()
+  set(preload "LD_PRELOAD=$<TARGET_FILE:spanmalloc>")
+  if(CMAKE_CROSSCOMPILING)
+    # For the program under qemu-user, not for the emulator.
+    set(preload "QEMU_SET_ENV=${preload}")
+  endif()
+  if(CMAKE_CROSSCOMPILING)
+    math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 10")
+  endif()
   add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
   set_tests_properties(${arg_NAME} PROPERTIES
     LABELS "${arg_LABELS}"
     TIMEOUT ${arg_TIMEOUT}
-    ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:spanmalloc>;${arg_ENVIRONMENT}")
+    ENVIRONMENT "${preload};${arg_ENVIRONMENT}")
   if(arg_PASS_REGULAR_EXPRESSION)
     set_tests_properties(${arg_NAME} PROPERTIES
       PASS_REGULAR_EXPRESSION "${arg_PASS_REGULAR_EXPRESSION}")
