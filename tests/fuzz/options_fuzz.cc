@@ -2,6 +2,8 @@
 #include "base/options.h"
 
 #include <cstdlib>
+#include <optional>
+#include <sstream>
 #include <string>
 
 #include "base/check.h"
@@ -10,17 +12,38 @@
 namespace spanmalloc::testing {
 namespace {
 
+std::optional<uint64_t> digits(const std::string& text) {
+  if (text.empty() || text.size() > 18) return std::nullopt;
+  if (text.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  return strtoull(text.c_str(), nullptr, 10);
+}
+
+// Digits, a name of the option's list, or digits with a power of 1024.
+std::optional<uint64_t> value_of(const OptionRow& row, std::string text) {
+  if (row.names != nullptr) {
+    std::istringstream names(row.names);
+    std::string name;
+    for (uint64_t value = 0; std::getline(names, name, '|'); ++value) {
+      if (name == text) return value;
+    }
+  }
+  const size_t unit = text.empty() ? std::string::npos : std::string("kmgKMG").find(text.back());
+  if (row.unit != OptionUnit::kBytes || unit == std::string::npos) return digits(text);
+  text.pop_back();
+  const std::optional<uint64_t> number = digits(text);
+  const unsigned shift = 10 * (static_cast<unsigned>(unit) % 3 + 1);
+  if (!number || *number > UINT64_MAX >> shift) return std::nullopt;
+  return *number << shift;
+}
+
 void expect(Options& expected, const std::string& item) {
   const size_t equals = item.find('=');
   if (equals == std::string::npos) return;
-  const std::string name = item.substr(0, equals);
-  const std::string value = item.substr(equals + 1);
-  if (value.empty() || value.size() > 18) return;
-  if (value.find_first_not_of("0123456789") != std::string::npos) return;
-  const uint64_t number = strtoull(value.c_str(), nullptr, 10);
   for (const OptionRow& row : kOptionTable) {
-    if (name != row.name || number < row.least || number > row.most) continue;
-    SPANMALLOC_CHECK(expected.set(row.option, number), "a value in range is refused");
+    if (item.substr(0, equals) != row.name) continue;
+    const std::optional<uint64_t> value = value_of(row, item.substr(equals + 1));
+    if (!value || *value < row.least || *value > row.most) continue;
+    SPANMALLOC_CHECK(expected.set(row.option, *value), "a value in range is refused");
   }
 }
 
