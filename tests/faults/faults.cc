@@ -69,8 +69,22 @@ Rest read_rest() {
   return {stats.live_small + stats.live_large, stats.in_use, stats.free_retained, stats.mapped};
 }
 
-// What must hold once the system refuses nothing any more.
-void check_after_faults(const Operation& operation) {
+// What is left when all that is free has gone back. Blocks that the background thread is just
+// draining are counted nowhere, so a figure above `live` is looked at again for a while.
+Rest release_and_read(size_t live) {
+  constexpr int kLooks = 200;
+  Rest rest;
+  for (int look = 0; look < kLooks; ++look) {
+    if (look > 0) usleep(5000);
+    spanmalloc_release_memory();
+    rest = read_rest();
+    if (rest.live <= live && rest.retained == 0) break;
+  }
+  return rest;
+}
+
+// What must hold once the system refuses nothing any more and all but `live` bytes are freed.
+void check_after_faults(const Operation& operation, size_t live) {
   set_failure(Failure::kForbidden);
   EXPECT(run_in_threads(1, &use_heap_a_little));
   check_contents();
@@ -80,9 +94,8 @@ void check_after_faults(const Operation& operation) {
   operation.run();
   check_contents();
   drop_all();
-  spanmalloc_release_memory();
+  shared->rest = release_and_read(live);
   spanmalloc_check();
-  shared->rest = read_rest();
 }
 
 // A lost target of mremap that cannot be mapped again must stay in use for good.
@@ -103,7 +116,7 @@ bool may_lose_addresses(const Record& record) {
   start(plan);
   operation.run();
   stop();
-  check_after_faults(operation);
+  check_after_faults(operation, live_before);
   if (!may_lose_addresses(shared->record)) EXPECT_EQ(shared->rest.live, live_before);
   _exit(contract::has_failed() ? 1 : 0);
 }
@@ -126,7 +139,7 @@ int run_executed(const Operation& operation) {
   const char* file = getenv(kRecordVariable);
   shared_file = file == nullptr ? -1 : atoi(file);
   map_shared();
-  check_after_faults(operation);
+  check_after_faults(operation, SIZE_MAX);
   return contract::has_failed() ? 1 : 0;
 }
 
@@ -160,7 +173,8 @@ void judge(const Operation& operation, const Run& got, const Run& undisturbed) {
     EXPECT(got.rest.live <= undisturbed.rest.live);
     EXPECT(got.rest.in_use <= undisturbed.rest.in_use + slack);
     EXPECT(got.rest.retained <= undisturbed.rest.retained + slack);
-    EXPECT(got.rest.mapped <= undisturbed.rest.mapped + undisturbed.rest.mapped / 8 + 8 * kMiB);
+    // One step of growth more, when the background thread just holds what would do.
+    EXPECT(got.rest.mapped <= undisturbed.rest.mapped + undisturbed.rest.mapped / 8 + 72 * kMiB);
   }
   if (contract::failures == failures_before) return;
   contract::say("faults --one %s %s %s %llu", operation.name, word(plan.which), word(plan.manner),
