@@ -8,6 +8,7 @@
 #include "api/load.h"
 #include "base/bits.h"
 #include "heap/allocate.h"
+#include "heap/hardened.h"
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
 #include "platform/virtual_memory.h"
@@ -118,11 +119,18 @@ SPANMALLOC_EXPORT size_t malloc_usable_size(void* pointer) {
   return usable_bytes(pointer, "malloc_usable_size");
 }
 
-// C23. The size and alignment must be those of the allocation; they are not relied on.
-SPANMALLOC_EXPORT void free_sized(void* pointer, size_t) {
+// C23. The size and alignment must be those of the allocation; they are not relied on, and checked
+// under hardening.
+SPANMALLOC_EXPORT void free_sized(void* pointer, size_t size) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    check_size_hardened(pointer, size, kMinAlignment, "free_sized");
+  }
   deallocate(pointer);
 }
-SPANMALLOC_EXPORT void free_aligned_sized(void* pointer, size_t, size_t) {
+SPANMALLOC_EXPORT void free_aligned_sized(void* pointer, size_t alignment, size_t size) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    check_size_hardened(pointer, size, alignment, "free_aligned_sized");
+  }
   deallocate(pointer);
 }
 

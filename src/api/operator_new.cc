@@ -67,3 +67,24 @@ SPANMALLOC_REPLACEABLE void operator delete(void* pointer) noexcept {
 SPANMALLOC_REPLACEABLE void operator delete(void* pointer, std::align_val_t) noexcept {
   deallocate(pointer);
 }
+
+namespace spanmalloc {
+
+namespace {
+
+// The functions of this file by names that no program replaces.
+[[gnu::alias("_Znwm"), gnu::malloc, gnu::alloc_size(1)]] void* own_new(size_t size);
+[[gnu::alias("_ZnwmSt11align_val_t"), gnu::malloc, gnu::alloc_size(1)]] void* own_aligned_new(
+    size_t size, std::align_val_t);
+
+using New = void* (*)(size_t);
+using AlignedNew = void* (*)(size_t, std::align_val_t);
+
+}  // namespace
+
+bool has_own_operators() {
+  return static_cast<New>(&operator new) == &own_new &&
+         static_cast<AlignedNew>(&operator new) == &own_aligned_new;
+}
+
+}  // namespace spanmalloc

@@ -5,6 +5,8 @@
 #include <new>
 
 #include "api/cxx_runtime.h"
+#include "heap/hardened.h"
+#include "heap/heap.h"
 #include "platform/compiler.h"
 
 namespace spanmalloc {
@@ -16,6 +18,15 @@ void* basic_new(size_t size, size_t) {
 }
 void* basic_aligned_new(size_t size, size_t alignment) {
   return operator new (size, std::align_val_t{alignment});
+}
+
+// Under hardening, the size that the program gives must be the block's. A program that has its own
+// basic forms may make its blocks of other sizes.
+SPANMALLOC_ALWAYS_INLINE void check_size(const void* pointer, size_t size,
+                                         std::align_val_t alignment) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on()) && has_own_operators()) {
+    check_size_hardened(pointer, size, static_cast<size_t>(alignment), "operator delete");
+  }
 }
 
 }  // namespace
@@ -60,10 +71,12 @@ SPANMALLOC_REPLACEABLE void operator delete(void* pointer, const nothrow_t&) noe
 SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, const nothrow_t&) noexcept {
   operator delete[](pointer);
 }
-SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t size) noexcept {
+  check_size(pointer, size, align_val_t{kMinAlignment});
   operator delete(pointer);
 }
-SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t size) noexcept {
+  check_size(pointer, size, align_val_t{kMinAlignment});
   operator delete[](pointer);
 }
 
@@ -78,10 +91,13 @@ SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, align_val_t alignme
                                               const nothrow_t&) noexcept {
   operator delete[](pointer, alignment);
 }
-SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t, align_val_t alignment) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t size,
+                                            align_val_t alignment) noexcept {
+  check_size(pointer, size, alignment);
   operator delete(pointer, alignment);
 }
-SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t,
+SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t size,
                                               align_val_t alignment) noexcept {
+  check_size(pointer, size, alignment);
   operator delete[](pointer, alignment);
 }

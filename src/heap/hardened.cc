@@ -267,6 +267,27 @@ size_t usable_bytes_hardened(const void* pointer, const char* call) {
   return checked_block(address, size_class, call).bytes;
 }
 
+void check_size_hardened(const void* pointer, size_t bytes, size_t alignment, const char* call) {
+  if (pointer == nullptr || !is_still_on() || !heap.hardening().has_ends()) return;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  const SizeClass size_class = heap.class_map()[address];
+  const Span* span = heap.page_map().find(address);
+  if (span == nullptr) return;
+  size_t block_bytes = bytes;
+  if (size_class == kNoSizeClass) {
+    const bool is_live = span->state() == SpanState::kLarge && span->object_address() == address &&
+                         span->requested_bytes() != Span::kFreed;
+    if (is_live) block_bytes = span->requested_bytes();
+  } else if (span->is_object_start(address)) {
+    const BlockEnd end = heap.block_ends().read(address, kSizeClasses[size_class].object_bytes);
+    if (end.state == BlockEnd::State::kLive) block_bytes = end.bytes;
+  }
+  if (block_bytes != bytes) report_size_mismatch(call, address, block_bytes, bytes);
+  if (is_power_of_two(alignment) && !is_aligned(address, alignment)) {
+    report_alignment_mismatch(call, address, alignment);
+  }
+}
+
 void prepare_hardened(ThreadCache& cache) {
   if (!heap.hardening().delays() || cache.hardened().quarantine != nullptr) return;
   // The arena's memory is zero, which is an empty quarantine.

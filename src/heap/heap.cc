@@ -1,6 +1,7 @@
 #include "heap/heap.h"
 
 #include "heap/hardened.h"
+#include "heap/hardened_large.h"
 #include "heap/thread_end.h"
 #include "platform/errno_guard.h"
 #include "platform/system.h"
@@ -194,6 +195,7 @@ void Heap::reclaim_everything() {
       cache->flush(size_class, central, sentinels(), ThreadCache::FlushTo::kSpans);
     });
   }
+  (void)empty_large_queue();
   registry_.empty_warm(centrals_, sentinels());
   centrals_.for_each([&](const CentralList& central, SizeClass) { central.drain_depot(0, key_); });
 }

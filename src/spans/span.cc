@@ -15,6 +15,7 @@ void Span::start_small(PageRange pages, uintptr_t base, SizeClass size_class,
   set_occupancy_list(kNotListed);
   size_class_.store(size_class, std::memory_order_relaxed);
   content_ = content;
+  set_guards({});
   object_count_ = static_cast<uint16_t>(info.objects_per_span);
   free_count_ = object_count_;
   first_free_word_ = 0;
@@ -39,6 +40,7 @@ void Span::start_large(PageRange pages, uintptr_t base, PageCount zero_pages) {
   set_occupancy_list(kNotListed);
   size_class_.store(kNoSizeClass, std::memory_order_relaxed);
   large_ = {zero_pages, 0, 0};
+  set_guards({});
   object_count_ = 1;
   free_count_ = 0;
   base_ = base;

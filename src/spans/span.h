@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "platform/compiler.h"
+#include "spans/guard_pages.h"
 #include "spans/size_class.h"
 
 namespace spanmalloc {
@@ -54,6 +55,13 @@ class Span {
 
   // Ends the span if it is in state `from`; false if it is not (somebody else ended it).
   [[nodiscard]] bool end(SpanState from);
+
+  // The guard pages round the span, which are none of its pages. REQUIRES: the caller makes it.
+  void set_guards(GuardPages guards) {
+    guards_before_ = guards.before & 7;
+    guards_after_ = guards.after & 7;
+  }
+  GuardPages guards() const { return {guards_before_, guards_after_}; }
 
   SpanState state() const { return state_.load(std::memory_order_acquire); }
   SizeClass size_class() const { return size_class_.load(std::memory_order_relaxed); }
@@ -179,7 +187,9 @@ class Span {
 
   std::atomic<SpanState> state_{SpanState::kDead};
   std::atomic<SizeClass> size_class_{kNoSizeClass};
-  MemoryContent content_ = MemoryContent::kUnknown;
+  MemoryContent content_ : 2 = MemoryContent::kUnknown;
+  uint8_t guards_before_ : 3 = 0;
+  uint8_t guards_after_ : 3 = 0;
   uint16_t object_count_ = 0;
   uint16_t free_count_ = 0;
   // No word before this one has a free object.

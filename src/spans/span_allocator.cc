@@ -12,7 +12,7 @@ namespace spanmalloc {
 
 MemoryContent SpanAllocator::content_of(const PageAllocation& allocation) const {
   if (allocation.is_zero()) return MemoryContent::kZero;
-  if (!protection_.zeroes_new_spans) return MemoryContent::kUnknown;
+  if (!zeroes_new_spans_) return MemoryContent::kUnknown;
   const uintptr_t base = page_heap_.window().address(allocation.pages.first);
   const size_t bytes = allocation.pages.count.bytes().value;
   if (platform::release(base, bytes) == platform::ReleaseResult::kRefused) {
@@ -21,19 +21,51 @@ MemoryContent SpanAllocator::content_of(const PageAllocation& allocation) const 
   return MemoryContent::kZero;
 }
 
+PageHeap::Recorded SpanAllocator::allocate(PageCount count, PageCount alignment, Growth growth,
+                                           GuardPages& guards) {
+  const PageHeap::Recorded with_guards =
+      page_heap_.allocate_recorded(count + guards.total(), alignment, growth, records_);
+  if (with_guards.record != nullptr || !guards.any() || growth == Growth::kForbidden) {
+    return with_guards;
+  }
+  guards = {};
+  return page_heap_.allocate_recorded(count, alignment, growth, records_);
+}
+
+void SpanAllocator::close_guards(Span* span, GuardPages guards) {
+  if (!guards.any()) return;
+  guards_.note_made(guards);
+  span->set_guards(guards);
+  for (const PageRange range :
+       {guards.before_range(span->pages()), guards.after_range(span->pages())}) {
+    close_guard(address_of(range.first), range.count);
+  }
+}
+
+void SpanAllocator::free_guards(PageRange pages, GuardPages guards) {
+  if (!guards.any()) return;
+  for (const PageRange range : {guards.before_range(pages), guards.after_range(pages)}) {
+    if (range.count.value > 0 && open_guard(address_of(range.first), range.count)) {
+      page_heap_.free(range);
+    }
+  }
+  guards_.note_ended(guards);
+}
+
 Span* SpanAllocator::new_small(SizeClass size_class, Growth growth) {
   const PageCount count{kSizeClasses[size_class].span_pages};
-  const auto [allocation, record] =
-      page_heap_.allocate_recorded(count, PageCount{1}, growth, records_);
+  GuardPages guards = guards_.choose_small();
+  const auto [allocation, record] = allocate(count, PageCount{1}, growth, guards);
   if (record == nullptr) return nullptr;
   if (!page_map_.prepare(allocation.pages)) {
     page_heap_.free_recorded(allocation.pages, Backing::kRetained, records_, record);
     return nullptr;
   }
   Span* span = static_cast<Span*>(record);
-  const uintptr_t base = page_heap_.window().address(allocation.pages.first);
-  span->start_small(allocation.pages, base, size_class, content_of(allocation));
-  page_map_.set_small(allocation.pages, span, size_class);
+  const PageRange pages = guards.inside(allocation.pages);
+  span->start_small(pages, address_of(pages.first), size_class, content_of(allocation));
+  close_guards(span, guards);
+  page_map_.set_small(pages, span, size_class);
   small_span_bytes_.fetch_add(count.bytes().value, std::memory_order_relaxed);
   small_span_count_.fetch_add(1, std::memory_order_relaxed);
   count_shared_write();
@@ -41,29 +73,36 @@ Span* SpanAllocator::new_small(SizeClass size_class, Growth growth) {
 }
 
 Span* SpanAllocator::new_large(PageCount count, PageCount alignment, Growth growth) {
-  const auto [allocation, record] =
-      page_heap_.allocate_recorded(count, alignment, growth, records_);
+  GuardPages guards = guards_.choose_large();
+  const auto [allocation, record] = allocate(count, alignment, growth, guards);
   if (record == nullptr) return nullptr;
   if (!page_map_.prepare({allocation.pages.first, PageCount{1}})) {
     page_heap_.free_recorded(allocation.pages, Backing::kRetained, records_, record);
     return nullptr;
   }
   Span* span = static_cast<Span*>(record);
-  const uintptr_t base = page_heap_.window().address(allocation.pages.first);
-  span->start_large(allocation.pages, base, allocation.released);
-  page_map_.set_large(allocation.pages.first, span);
+  const PageRange pages = guards.inside(allocation.pages);
+  // What is released may be the guard.
+  const PageCount zero = allocation.is_zero() ? pages.count
+                         : guards.any()       ? PageCount{0}
+                                              : allocation.released;
+  span->start_large(pages, address_of(pages.first), zero);
+  close_guards(span, guards);
+  page_map_.set_large(pages.first, span);
   count_shared_write();
   return span;
 }
 
 void SpanAllocator::delete_small(Span* span) {
   const PageRange pages = span->pages();
+  const GuardPages guards = span->guards();
   const bool ended = span->end(SpanState::kSmall);
   SPANMALLOC_CHECK(ended, "a span ended twice");
   page_map_.clear_small(pages);
   Part last{pages, Backing::kRetained};
   if (span->has_released_units()) last = free_all_but_last_part(span);
   page_heap_.free_recorded(last.pages, last.backing, records_, span);
+  free_guards(pages, guards);
   small_span_bytes_.fetch_sub(pages.count.bytes().value, std::memory_order_relaxed);
   small_span_count_.fetch_sub(1, std::memory_order_relaxed);
   count_shared_write();
@@ -99,10 +138,12 @@ SpanAllocator::Part SpanAllocator::free_all_but_last_part(const Span* span) {
 
 bool SpanAllocator::end_large(Span* span, Backing backing) {
   const PageRange pages = span->pages();
+  const GuardPages guards = span->guards();
   if (!span->end(SpanState::kLarge)) return false;
   page_map_.clear_large(pages.first);
   count_shared_write();
   page_heap_.free_recorded(pages, backing, records_, span);
+  free_guards(pages, guards);
   return true;
 }
 
@@ -132,6 +173,8 @@ void SpanAllocator::shrink_large_released(Span* span, PageCount count) {
 
 bool SpanAllocator::resize_large(Span* span, PageCount count) {
   const PageRange pages = span->pages();
+  // A block with a guard stays as long as it is.
+  if (span->guards().any()) return count == pages.count;
   if (count < pages.count) {
     cut_large(span, count, Backing::kRetained);
     return true;

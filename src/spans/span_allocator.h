@@ -26,7 +26,11 @@ class SpanAllocator {
     bool zeroes_new_spans = false;
     bool has_guards = false;
   };
-  void set_protection(Protection protection) { protection_ = protection; }
+  void set_protection(Protection protection) {
+    zeroes_new_spans_ = protection.zeroes_new_spans;
+    guards_.set_wanted(protection.has_guards);
+  }
+  size_t guard_bytes() const { return guards_.pages().bytes().value; }
 
   // A span of free objects; nullptr when pages or metadata are refused, or when the heap would
   // have to grow and must not.
@@ -65,7 +69,9 @@ class SpanAllocator {
   size_t small_span_bytes() const { return small_span_bytes_.load(std::memory_order_relaxed); }
   // Bytes in large spans, and how many there are: what is not small. So large blocks, each of which
   // changes them, need no counter of their own. About right while other threads work.
-  size_t large_bytes() const { return difference(page_heap_.in_use_bytes(), small_span_bytes()); }
+  size_t large_bytes() const {
+    return difference(page_heap_.in_use_bytes(), small_span_bytes() + guard_bytes());
+  }
   size_t large_count() const {
     return difference(records_.in_use(), small_span_count_.load(std::memory_order_relaxed));
   }
@@ -81,11 +87,18 @@ class SpanAllocator {
   bool end_large(Span* span, Backing backing);
   void cut_large(Span* span, PageCount count, Backing backing);
 
+  // Pages for a span with its guards, and a record; without guards when there is no room for them.
+  PageHeap::Recorded allocate(PageCount count, PageCount alignment, Growth growth,
+                              GuardPages& guards);
+  void close_guards(Span* span, GuardPages guards);
+  void free_guards(PageRange pages, GuardPages guards);
+  uintptr_t address_of(PageNumber page) const { return page_heap_.window().address(page); }
   MemoryContent content_of(const PageAllocation& allocation) const;
 
   PageHeap& page_heap_;
   PageMap& page_map_;
-  Protection protection_;
+  bool zeroes_new_spans_ = false;
+  GuardBudget guards_;
   // Guarded by the page heap's lock.
   RecordPool records_;
   std::atomic<size_t> small_span_bytes_{0};

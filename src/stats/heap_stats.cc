@@ -1,5 +1,7 @@
 #include "stats/heap_stats.h"
 
+#include "heap/hardened_large.h"
+
 namespace spanmalloc {
 
 namespace {
@@ -49,7 +51,14 @@ HeapStats read_stats(Heap& from) {
   });
   read_thread_caches(from, stats);
   for (const ClassStats& of_class : stats.classes) stats.cached += of_class.cached;
-  stats.live_large = from.spans().large_bytes();
+  // Guard pages count as waste of spans, freed large blocks that wait as cached.
+  const size_t guards = from.spans().guard_bytes();
+  stats.small_spans += guards + large_queue_bytes();
+  stats.span_waste += guards;
+  const size_t waiting = large_queue_bytes();
+  stats.cached += waiting;
+  const size_t large = from.spans().large_bytes();
+  stats.live_large = large > waiting ? large - waiting : 0;
   stats.large_count = from.spans().large_count();
   stats.metadata = from.arena().used_bytes();
   return stats;

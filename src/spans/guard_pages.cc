@@ -1,0 +1,35 @@
+#include "spans/guard_pages.h"
+
+#include "platform/system.h"
+#include "platform/virtual_memory.h"
+
+namespace spanmalloc {
+
+bool GuardBudget::may_have() const {
+  // A page of the kernel that is larger than ours would take parts of the span along.
+  return wanted_ && pages().value < kMaxPages && platform::page_bytes() <= kPageBytes;
+}
+
+GuardPages GuardBudget::choose_small() {
+  if (!may_have()) return {};
+  const uint64_t random = platform::process_random();
+  const auto before = static_cast<uint8_t>(random % GuardPages::kMost);
+  const auto after = static_cast<uint8_t>(1 + random / GuardPages::kMost % GuardPages::kMost);
+  return {before, after};
+}
+
+GuardPages GuardBudget::choose_large() {
+  return may_have() ? GuardPages{0, 1} : GuardPages{};
+}
+
+void close_guard(uintptr_t address, PageCount count) {
+  if (count.value == 0) return;
+  (void)platform::release(address, count.bytes().value);
+  (void)platform::make_inaccessible(address, count.bytes().value);
+}
+
+bool open_guard(uintptr_t address, PageCount count) {
+  return count.value == 0 || platform::prepare(address, count.bytes().value);
+}
+
+}  // namespace spanmalloc
