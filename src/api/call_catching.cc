@@ -2,6 +2,8 @@
 
 #include "api/cxx_runtime.h"
 
+#include "platform/compiler.h"
+
 // What the catch below refers to in the C++ runtime. Weak: where there is no runtime, nothing is
 // thrown.
 __asm__(
@@ -14,6 +16,7 @@ namespace spanmalloc {
 
 void* call_catching(void* (*function)(size_t bytes, size_t alignment), size_t bytes,
                     size_t alignment) {
+  SPANMALLOC_KEEP_FRAME();
   try {
     return function(bytes, alignment);
   } catch (...) {

@@ -117,7 +117,10 @@ SPANMALLOC_EXPORT int spanmalloc_get_option(const char* name, uint64_t* value) {
 SPANMALLOC_EXPORT int spanmalloc_owns(const void* pointer) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
   const PageMap& map = heap.page_map();
-  return map.find(address) != nullptr || map.find_large_around(address) != nullptr ? 1 : 0;
+  return map.find(address) != nullptr || map.find_large_around(address) != nullptr ||
+                 heap.guarded_blocks().contains(address)
+             ? 1
+             : 0;
 }
 
 SPANMALLOC_EXPORT void spanmalloc_check(void) {

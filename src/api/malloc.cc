@@ -92,6 +92,7 @@ SPANMALLOC_EXPORT void* memalign(size_t alignment, size_t size) {
 SPANMALLOC_EXPORT int posix_memalign(void** result, size_t alignment, size_t size) {
   if (!is_power_of_two(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
   platform::ErrnoGuard errno_guard;
+  SPANMALLOC_KEEP_FRAME();
   void* pointer = allocate_aligned(size, alignment);
   if (pointer == nullptr) return ENOMEM;
   *result = pointer;

@@ -31,10 +31,12 @@ SPANMALLOC_COLD void* retry_new(size_t bytes, size_t alignment) {
 // The exits of operator new: those of malloc, and the loop where memory has run out.
 struct ExitsOfNew {
   SPANMALLOC_NOINLINE static void* slow(size_t bytes) {
+    SPANMALLOC_KEEP_FRAME();
     void* pointer = allocate_slow(bytes);
     return pointer != nullptr ? pointer : retry_new(bytes, kMinAlignment);
   }
   SPANMALLOC_NOINLINE static void* medium_or_large(size_t bytes) {
+    SPANMALLOC_KEEP_FRAME();
     void* pointer = allocate_medium_or_large(bytes);
     return pointer != nullptr ? pointer : retry_new(bytes, kMinAlignment);
   }
@@ -54,6 +56,7 @@ SPANMALLOC_REPLACEABLE void* operator new(size_t size) {
 }
 
 SPANMALLOC_REPLACEABLE void* operator new(size_t size, std::align_val_t alignment) {
+  SPANMALLOC_KEEP_FRAME();
   void* pointer = allocate_aligned(size, static_cast<size_t>(alignment));
   if (SPANMALLOC_UNLIKELY(pointer == nullptr)) {
     return retry_new(size, static_cast<size_t>(alignment));

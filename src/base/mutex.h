@@ -12,6 +12,7 @@ namespace spanmalloc {
 // preparing a fork hold more than one above kMetadata; everything else one and the metadata's.
 enum class LockRank : uint8_t {
   kMetadata,
+  kGuarded,
   kPageHeap,
   kPageMap,
   kCentral,

@@ -27,10 +27,11 @@ constexpr uint64_t kRetryNanoseconds = 20'000;
 // was interrupted with, not one of its own attempts.
 constexpr size_t kAttemptsBeforeLoss = 200;
 
-constexpr size_t kOtherLocks = 3;
+constexpr size_t kOtherLocks = 4;
 constexpr size_t kLockCount = kSizeClassCount - 1 + kOtherLocks;
 
 constexpr size_t kRegistryLock = 0;
+constexpr size_t kGuardedLock = kLockCount - 3;
 constexpr size_t kPageMapLock = kLockCount - 2;
 constexpr size_t kPageHeapLock = kLockCount - 1;
 
@@ -38,6 +39,8 @@ Mutex& lock_at(size_t index) {
   switch (index) {
     case kRegistryLock:
       return heap.registry().mutex();
+    case kGuardedLock:
+      return heap.guarded_blocks().mutex();
     case kPageMapLock:
       return heap.page_map().mutex();
     case kPageHeapLock:

@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "heap/allocate.h"
 #include "heap/hardened_large.h"
+#include "heap/large.h"
 #include "heap/small.h"
 #include "platform/errno_guard.h"
 #include "platform/system.h"
@@ -40,6 +41,10 @@ uint64_t next_random(ThreadCache& cache) {
   state ^= state >> 7;
   state ^= state << 17;
   return state * 0x2545f4914f6cdd1du >> 16;
+}
+
+bool is_guarded(const void* pointer) {
+  return heap.guarded_blocks().contains(reinterpret_cast<uintptr_t>(pointer));
 }
 
 void* or_no_memory(void* pointer) {
@@ -201,8 +206,45 @@ void* resize_with_end(void* pointer, size_t bytes) {
   return pointer;
 }
 
-void* allocate_checked(size_t bytes, size_t alignment, MemoryContent wanted) {
-  if (!heap.hardening().has_ends()) return nullptr;
+void* allocate_without_end(size_t bytes, size_t alignment, MemoryContent wanted) {
+  const SizeClass size_class = bytes > kMaxSmallBytes ? kNoSizeClass
+                               : alignment <= kMinAlignment
+                                   ? size_class_of(bytes)
+                                   : size_class_of_aligned(bytes, alignment);
+  if (size_class == kNoSizeClass) {
+    return wanted == MemoryContent::kZero ? allocate_large_zeroed(bytes)
+                                          : allocate_large(bytes, alignment);
+  }
+  const Object object = take_object(size_class);
+  if (object.address != nullptr && wanted == MemoryContent::kZero &&
+      object.content != MemoryContent::kZero) {
+    memset(object.address, 0, kSizeClasses[size_class].object_bytes);
+  }
+  return object.address;
+}
+
+// Whether the next block is one of those that are sampled. The distances are random, N on average,
+// so that no rhythm of the program escapes.
+bool is_sampled(uint64_t* random) {
+  const uint32_t interval = heap.hardening().sample_interval();
+  if (interval == 0) return false;
+  ThreadCache* cache = heap.attach_thread();
+  if (cache == nullptr) return false;
+  uint32_t& left = cache->hardened().until_sample;
+  if (left == 0)
+    left = static_cast<uint32_t>(1 + next_random(*cache) % (2 * uint64_t{interval} - 1));
+  if (--left > 0) return false;
+  *random = next_random(*cache);
+  return true;
+}
+
+void* allocate_any(size_t bytes, size_t alignment, MemoryContent wanted, const void* frame) {
+  uint64_t random = 0;
+  if (is_sampled(&random)) {
+    void* block = heap.guarded_blocks().allocate(bytes, alignment, random, frame);
+    if (block != nullptr) return block;
+  }
+  if (!heap.hardening().has_ends()) return allocate_without_end(bytes, alignment, wanted);
   if (bytes <= kMaxSmallBytesWithEnd) {
     const size_t with_end = bytes + BlockEnds::kWordBytes;
     const size_t least = with_end < kLeastObjectBytes ? kLeastObjectBytes : with_end;
@@ -217,23 +259,29 @@ void* allocate_checked(size_t bytes, size_t alignment, MemoryContent wanted) {
 
 void* allocate_hardened(size_t bytes) {
   if (!is_still_on()) return allocate(bytes);
-  return or_no_memory(allocate_checked(bytes, kMinAlignment, MemoryContent::kUnknown));
+  return or_no_memory(
+      allocate_any(bytes, kMinAlignment, MemoryContent::kUnknown, __builtin_frame_address(0)));
 }
 
 void* allocate_zeroed_hardened(size_t bytes) {
   if (!is_still_on()) return allocate_zeroed(bytes);
-  return or_no_memory(allocate_checked(bytes, kMinAlignment, MemoryContent::kZero));
+  return or_no_memory(
+      allocate_any(bytes, kMinAlignment, MemoryContent::kZero, __builtin_frame_address(0)));
 }
 
 void* allocate_aligned_hardened(size_t bytes, size_t alignment) {
   if (!is_still_on()) return allocate_aligned(bytes, alignment);
-  return or_no_memory(allocate_checked(bytes, alignment, MemoryContent::kUnknown));
+  return or_no_memory(
+      allocate_any(bytes, alignment, MemoryContent::kUnknown, __builtin_frame_address(0)));
 }
 
 void deallocate_hardened(void* pointer) {
   if (pointer == nullptr) return;
   if (!is_still_on()) return deallocate(pointer);
   platform::ErrnoGuard errno_guard;
+  if (is_guarded(pointer)) {
+    return heap.guarded_blocks().deallocate(pointer, __builtin_frame_address(0));
+  }
   if (!heap.hardening().has_ends()) return deallocate_without_end(pointer);
   deallocate_with_end(pointer);
 }
@@ -245,8 +293,11 @@ void* reallocate_hardened(void* pointer, size_t bytes) {
     deallocate(pointer);
     return nullptr;
   }
-  if (!heap.hardening().has_ends()) return reallocate_without_end(pointer, bytes);
-  if (void* resized = resize_with_end(pointer, bytes); resized != nullptr) return resized;
+  if (!is_guarded(pointer)) {
+    if (!heap.hardening().has_ends()) return reallocate_without_end(pointer, bytes);
+    if (void* resized = resize_with_end(pointer, bytes); resized != nullptr) return resized;
+  }
+  SPANMALLOC_KEEP_FRAME();
   const size_t old_bytes = usable_bytes_hardened(pointer, "realloc");
   void* fresh = allocate_hardened(bytes);
   if (fresh == nullptr) {
@@ -260,6 +311,7 @@ void* reallocate_hardened(void* pointer, size_t bytes) {
 
 size_t usable_bytes_hardened(const void* pointer, const char* call) {
   if (!is_still_on()) return usable_bytes(pointer, call);
+  if (is_guarded(pointer)) return heap.guarded_blocks().block_bytes(pointer, call);
   if (!heap.hardening().has_ends()) return usable_bytes_without_end(pointer, call);
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
   const SizeClass size_class = heap.class_map()[address];
@@ -268,8 +320,13 @@ size_t usable_bytes_hardened(const void* pointer, const char* call) {
 }
 
 void check_size_hardened(const void* pointer, size_t bytes, size_t alignment, const char* call) {
-  if (pointer == nullptr || !is_still_on() || !heap.hardening().has_ends()) return;
+  if (pointer == nullptr || !is_still_on()) return;
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  if (is_guarded(pointer)) {
+    if (heap.guarded_blocks().block_bytes(pointer, "free") == bytes) return;
+    heap.guarded_blocks().report_size(pointer, bytes, call);
+  }
+  if (!heap.hardening().has_ends()) return;
   const SizeClass size_class = heap.class_map()[address];
   const Span* span = heap.page_map().find(address);
   if (span == nullptr) return;

@@ -4,6 +4,7 @@
 #include "heap/hardened_large.h"
 #include "heap/thread_end.h"
 #include "platform/errno_guard.h"
+#include "platform/fault.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 
@@ -62,9 +63,20 @@ void Heap::read_options() {
   if (!platform::environment_is_there() || options_read_.exchange(true)) return;
   const char* text = platform::environment("SPANMALLOC_OPTIONS");
   if (text != nullptr) options_.parse(text);
-  hardening_.decide(static_cast<HardeningLevel>(options_[Option::kHardening]),
-                    static_cast<uint32_t>(options_[Option::kSampleGuard]));
+  decide_hardening();
   apply_options();
+}
+
+void Heap::decide_hardening() {
+  uint32_t interval = static_cast<uint32_t>(options_[Option::kSampleGuard]);
+  if (interval != 0 && !guarded_blocks_.open(block_ends_)) interval = 0;
+  if (interval != 0) {
+    // Without the handler a fault goes unexplained; nothing else is lost.
+    (void)platform::watch_faults([](const platform::Fault& fault) {
+      return heap.guarded_blocks_.describe_access(fault.address, fault.code);
+    });
+  }
+  hardening_.decide(static_cast<HardeningLevel>(options_[Option::kHardening]), interval);
 }
 
 void Heap::apply_options() {
@@ -208,6 +220,7 @@ size_t Heap::release_everything() {
 
 void Heap::check_invariants() {
   if (!is_open()) return;
+  guarded_blocks_.check_invariants();
   page_heap_.check_invariants();
   registry_.check_invariants();
   centrals_.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });

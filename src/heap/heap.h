@@ -15,6 +15,7 @@
 #include "cache/thread_cache_registry.h"
 #include "central/central_lists.h"
 #include "central/hole_releaser.h"
+#include "heap/guarded_blocks.h"
 #include "heap/hardening.h"
 #include "pages/os_page_source.h"
 #include "pages/page_heap.h"
@@ -65,6 +66,7 @@ class Heap {
   Options& options() { return options_; }
   const Hardening& hardening() const { return hardening_; }
   const BlockEnds& block_ends() const { return block_ends_; }
+  GuardedBlocks& guarded_blocks() { return guarded_blocks_; }
   ListKey key() const { return key_; }
 
   // The calling thread's cache, made if it has none; nullptr when the thread has ended its cache
@@ -105,6 +107,7 @@ class Heap {
   static void on_thread_exit(void* cache);
   ThreadCache* adopt_withheld_cache();
   void register_with_system();
+  void decide_hardening();
   void reduce_to_limit();
 
   HeapTables& tables_;
@@ -123,6 +126,7 @@ class Heap {
   ListKey key_{};
   BlockEnds block_ends_;
   Hardening hardening_;
+  GuardedBlocks guarded_blocks_{arena_};
   Mutex open_mutex_{LockRank::kOpen};
   std::atomic<State> state_{State::kClosed};
   // Set while a thread registers, and when all is registered. The next two belong to that thread.

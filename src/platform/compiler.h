@@ -14,6 +14,9 @@
 #define SPANMALLOC_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define SPANMALLOC_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+// Makes a function keep its frame pointer in a chain that platform/stack_trace.h can walk.
+#define SPANMALLOC_KEEP_FRAME() asm volatile("" : : "r"(__builtin_frame_address(0)))
+
 // Clang proves these with -Wthread-safety; gcc ignores them.
 #if defined(__clang__)
 #define SPANMALLOC_THREAD_ANNOTATION(x) __attribute__((x))

@@ -60,6 +60,10 @@ HeapStats read_stats(Heap& from) {
   const size_t large = from.spans().large_bytes();
   stats.live_large = large > waiting ? large - waiting : 0;
   stats.large_count = from.spans().large_count();
+  const size_t sampled = from.guarded_blocks().live_bytes();
+  stats.mapped += sampled;
+  stats.in_use += sampled;
+  stats.small_spans += sampled;
   stats.metadata = from.arena().used_bytes();
   return stats;
 }

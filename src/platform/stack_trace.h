@@ -1,0 +1,24 @@
+// Return addresses of the calling thread, and what code they belong to. Nothing here allocates.
+#ifndef SPANMALLOC_PLATFORM_STACK_TRACE_H_
+#define SPANMALLOC_PLATFORM_STACK_TRACE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace spanmalloc::platform {
+
+// Writes the return addresses of the function with this frame and of its callers, as far as they
+// keep frame pointers: at least the first. `frame` is __builtin_frame_address(0). Returns how many.
+// Reads nothing outside the thread's stack.
+size_t capture_stack(const void* frame, uintptr_t* addresses, size_t capacity);
+
+// A place in a file that is mapped as code, as tools that know its symbols want it.
+struct CodePlace {
+  const char* file = nullptr;  // nullptr when the address is in no file
+  uintptr_t offset = 0;        // from where the file was loaded
+};
+CodePlace find_code(uintptr_t address);
+
+}  // namespace spanmalloc::platform
+
+#endif  // SPANMALLOC_PLATFORM_STACK_TRACE_H_
