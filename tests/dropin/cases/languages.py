@@ -15,16 +15,16 @@ grep -E '^(Tests result|Result):|failed|skipped|OK' log || true
 
 
 CASES["python3_tests_objects"] = python_tests(
-    "test_list test_dict test_set test_bytes test_array test_str test_memoryview test_buffer "
+    "test_list test_dict test_set test_bytes test_array test_unicode test_memoryview test_buffer "
     "test_gc test_weakref test_deque test_json test_pickle test_re test_struct test_zlib "
-    "test_mmap test_long test_decimal test_sqlite3 test_xml_etree test_generators", 400)
+    "test_mmap test_long test_decimal test_xml_etree test_generators", 400)
 
 CASES["python3_tests_threads"] = python_tests(
     "test_threading test_thread test_queue test_threading_local test_threadsignals test_signal "
     "test_fork1 test_wait3 test_wait4 test_popen test_posix test_atexit test_faulthandler", 400)
 
 CASES["python3_tests_extensions"] = python_tests(
-    "test_ctypes test_capi test_embed test_hashlib test_ssl test_lzma test_bz2 test_exceptions "
+    "test_ctypes test_hashlib test_ssl test_lzma test_bz2 test_exceptions "
     "test_memoryio", 400)
 
 CASES["python3_tests_processes"] = python_tests(

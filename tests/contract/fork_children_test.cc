@@ -1,0 +1,105 @@
+// Children that are programs of their own: they start threads that allocate, free what they
+// inherited from any thread, and fork again.
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "contract/expect.h"
+#include "contract/process.h"
+
+namespace {
+
+using contract::fill;
+using contract::is_filled;
+
+constexpr double kChildSeconds = 60;
+constexpr size_t kThreads = 8;
+constexpr size_t kBlocks = 2000;
+
+// Blocks that are handed from thread to thread: taken and put with an exchange.
+void* shared[kBlocks];
+
+size_t size_of(size_t index) {
+  return 8 + index * 7 % 1500;
+}
+
+void* exchange_blocks(void* argument) {
+  contract::Random random(reinterpret_cast<uintptr_t>(argument));
+  for (int i = 0; i < 20000; ++i) {
+    const size_t index = random.below(kBlocks);
+    void* block = malloc(size_of(index));
+    if (block == nullptr) abort();
+    fill(block, size_of(index), index);
+    void* old = __atomic_exchange_n(&shared[index], block, __ATOMIC_ACQ_REL);
+    EXPECT(old == nullptr || is_filled(old, size_of(index), index));
+    free(old);
+  }
+  return nullptr;
+}
+
+void run_threads() {
+  pthread_t threads[kThreads];
+  for (size_t i = 0; i < kThreads; ++i) {
+    REQUIRE(pthread_create(&threads[i], nullptr, exchange_blocks, reinterpret_cast<void*>(i + 1)) ==
+            0);
+  }
+  for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+}
+
+}  // namespace
+
+CASE(children_go_on_with_threads) {
+  run_threads();
+  for (int i = 0; i < 20 && !contract::has_failed(); ++i) {
+    EXPECT_EQ(contract::run_in_child(kChildSeconds, run_threads), 0);
+  }
+}
+
+// Parent and children work at the same time, on copies of the same blocks.
+CASE(many_children_at_once) {
+  pid_t children[8];
+  for (pid_t& child : children) {
+    child = fork();
+    if (child == 0) {
+      contract::failures = 0;
+      run_threads();
+      malloc_trim(0);
+      run_threads();
+      _exit(contract::has_failed() ? 1 : 0);
+    }
+    REQUIRE(child > 0);
+    exchange_blocks(&child);
+  }
+  run_threads();
+  for (const pid_t child : children) EXPECT_EQ(contract::wait_for(child, kChildSeconds), 0);
+}
+
+// A thread other than the first forks; it is the only one of the child, and ends there.
+CASE(the_forking_thread_may_end_in_the_child) {
+  const auto fork_and_end = [](void*) -> void* {
+    const pid_t child = fork();
+    if (child == 0) {
+      contract::failures = 0;
+      pthread_t thread;
+      const auto outlive = [](void* first) -> void* {
+        pthread_join(*static_cast<pthread_t*>(first), nullptr);
+        run_threads();
+        _exit(contract::has_failed() ? 1 : 0);
+      };
+      static pthread_t self;
+      self = pthread_self();
+      if (pthread_create(&thread, nullptr, outlive, &self) != 0) _exit(2);
+      free(malloc(100));
+      pthread_exit(nullptr);
+    }
+    EXPECT_EQ(contract::wait_for(child, kChildSeconds), 0);
+    return nullptr;
+  };
+  for (int i = 0; i < 10 && !contract::has_failed(); ++i) {
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, nullptr, fork_and_end, nullptr) == 0);
+    pthread_join(thread, nullptr);
+  }
+}
+
+RUN_CASES()
