@@ -11,6 +11,10 @@ namespace spanmalloc {
 // Checks that cost time run only in builds without NDEBUG.
 inline constexpr bool kDebugChecks = platform::kDebugChecks;
 
+// Checks that cost so much that no program should be run with them but a test: released pages are
+// inaccessible, freed blocks are filled, invariants are checked on slow paths.
+inline constexpr bool kParanoid = platform::kParanoid;
+
 // Counts of base/event_counts.h are kept only in a build made for them.
 inline constexpr bool kCountEvents = platform::kCountEvents;
 

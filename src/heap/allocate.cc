@@ -1,5 +1,6 @@
 #include "heap/allocate.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -73,8 +74,19 @@ namespace {
 
 Object allocate_of_class(SizeClass size_class);
 
+// One of so many slow paths checks all structures, so that a test ends.
+constexpr uint32_t kSlowPathsPerCheck = 2000;
+
+[[maybe_unused]] void check_now_and_then() {
+  static constinit std::atomic<uint32_t> slow_paths{0};
+  if (slow_paths.fetch_add(1, std::memory_order_relaxed) % kSlowPathsPerCheck == 0) {
+    heap.check_invariants();
+  }
+}
+
 // The head list of the calling thread's current cache is empty.
 Object allocate_small_slow(SizeClass size_class) {
+  if constexpr (kParanoid) check_now_and_then();
   HotCache* cache = current_thread_cache;
   if (cache != &empty_thread_cache) {
     return allocate_beyond_list(*static_cast<ThreadCache*>(cache), size_class);
@@ -133,6 +145,15 @@ void push_small(FreeNode* object, SizeClass size_class) {
   }
   object->link_above(cache->head(size_class), cache->key());
   cache->set_head(size_class, object);
+}
+
+void fill_freed(void* pointer) {
+  constexpr int kFreedByte = 0xdb;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  const Span* span = heap.page_map().find(address);
+  const size_t bytes = kSizeClasses[span->size_class()].object_bytes;
+  if (!span->is_object_start(address)) report_interior_pointer("free", address, bytes);
+  memset(pointer, kFreedByte, bytes);
 }
 
 void* allocate_medium_or_large(size_t bytes) {

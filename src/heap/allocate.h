@@ -59,6 +59,10 @@ SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
   return object;
 }
 
+// Fills a small block that is being freed, so that its old content is of no use to anybody; ends
+// the process if the pointer leads into the middle of one. For builds with kParanoid.
+void fill_freed(void* pointer);
+
 // Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this
 // allocator ends the process, at once or when the block reaches its span.
 SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
@@ -70,6 +74,7 @@ SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
   uint64_t seal;
   if (SPANMALLOC_UNLIKELY(!head->seal_above(&seal))) return deallocate_slow(pointer);
   if (SPANMALLOC_UNLIKELY(object->has_mark_of(seal))) return deallocate_sealed(pointer);
+  if constexpr (kParanoid) fill_freed(pointer);
   object->link_above(head, seal, cache->key());
   // A child that another thread forks here finds the object in the list whole or not at all.
   std::atomic_signal_fence(std::memory_order_release);

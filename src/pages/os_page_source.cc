@@ -185,7 +185,15 @@ bool OsPageSource::continues_at(PageNumber end, PageCount count) const {
 }
 
 platform::ReleaseResult OsPageSource::release(PageRange pages) {
-  return platform::release(window_.address(pages.first), pages.count.bytes().value);
+  const uintptr_t address = window_.address(pages.first);
+  const platform::ReleaseResult result = platform::release(address, pages.count.bytes().value);
+  if constexpr (kParanoid) {
+    // The page heap makes pages accessible again when it hands them out.
+    if (result == platform::ReleaseResult::kReleasedReadsZero) {
+      (void)platform::make_inaccessible(address, pages.count.bytes().value);
+    }
+  }
+  return result;
 }
 
 size_t OsPageSource::release_pieces(const platform::MemoryPiece* pieces, size_t count) {

@@ -153,6 +153,11 @@ void PageHeap::count_allocation(const PageAllocation& allocation) {
   peak_in_use_ = std::max(peak_in_use_, count_of(in_use_).value);
   subtract(released_, allocation.released);
   subtract(free_retained_, allocation.pages.count - allocation.released);
+  if constexpr (kParanoid) {
+    const bool accessible = platform::prepare(window_.address(allocation.pages.first),
+                                              allocation.pages.count.bytes().value);
+    SPANMALLOC_CHECK(accessible, "released pages stay inaccessible");
+  }
 }
 
 void PageHeap::free(PageRange pages) {

@@ -49,6 +49,13 @@ inline constexpr bool kCountEvents = true;
 inline constexpr bool kCountEvents = false;
 #endif
 
+// Defined for libspanmalloc_debug.so of the tests.
+#if defined(SPANMALLOC_PARANOID)
+inline constexpr bool kParanoid = true;
+#else
+inline constexpr bool kParanoid = false;
+#endif
+
 // The thread sanitizer accepts program memory only in the address ranges that the kernel chooses
 // by itself, so address hints are left out under it.
 #if defined(__SANITIZE_THREAD__)
