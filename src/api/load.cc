@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "heap/hardened.h"
 #include "heap/heap.h"
 #include "platform/system.h"
 #include "stats/heap_stats.h"
@@ -21,11 +22,17 @@ void print_statistics() {
   platform::write_error(text.begin(), text.length());
 }
 
+// Writes to freed blocks that still wait are told at the end of the program.
+void look_into_quarantine() {
+  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) empty_quarantine(*cache);
+}
+
 // The fork handlers must be the first in the process, so that they run last before a fork and
 // first after it, and other handlers may use malloc.
 __attribute__((constructor(101))) void on_load() {
   heap.read_options();
   heap.attach_thread();
+  if (heap.hardening().delays()) atexit(&look_into_quarantine);
   if (heap.options()[Option::kStatsAtExit] != 0) atexit(&print_statistics);
 }
 

@@ -88,6 +88,33 @@ NOT_SILENT = {
 }
 
 
+OVERFLOW = r"memory behind a .*block.* was overwritten"
+WROTE = r"a free \d+-byte block was written to after its free"
+
+# What hardening adds: the options under which the program must end, and how: a sentence after
+# "spanmalloc: ", or SIGSEGV.
+LEVELS = ("hardening=1", "hardening=2", "hardening=3", "sample_guard=1")
+HARDENED = {
+    "overflow_one_byte": {option: OVERFLOW for option in LEVELS[:3]},
+    "overflow_word": {option: OVERFLOW for option in LEVELS[:3]},
+    "overflow_large": {"hardening=1": OVERFLOW, "hardening=2": OVERFLOW, "hardening=3": "SIGSEGV"},
+    "delete_wrong_size": {option: r"size 40 given for a 64-byte block" for option in LEVELS},
+    "write_after_free_reused": {"hardening=2": WROTE, "hardening=3": WROTE,
+                                "sample_guard=1": "SIGSEGV"},
+    "read_after_free": {"sample_guard=1": "SIGSEGV"},
+    "read_after_free_large": {"hardening=3": "SIGSEGV"},
+}
+
+
+def check_hardened(wanted, status, errors):
+    """How a program ended under hardening, as a fault or None."""
+    if wanted == "SIGSEGV":
+        return None if status == -signal.SIGSEGV else f"ended with {describe(status)}"
+    if status == -signal.SIGABRT and re.match(rf"spanmalloc: .*{wanted}\n", errors):
+        return None
+    return f"ended with {describe(status)}, wanted: {wanted}"
+
+
 def describe(status):
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
 
@@ -110,18 +137,26 @@ def check_not_silent(status):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(NOT_SILENT | set(SENTENCES)))
+    parser.add_argument("name", choices=sorted(NOT_SILENT | set(SENTENCES) | set(HARDENED)))
     parser.add_argument("--program", required=True)
     parser.add_argument("--library", required=True)
+    parser.add_argument("--options", default="", help="SPANMALLOC_OPTIONS of the program")
     arguments = parser.parse_args()
     environment = dict(os.environ)
     for variable in ("LD_PRELOAD", "SPANMALLOC_OPTIONS"):
         environment.pop(variable, None)
     if arguments.library:
         environment["LD_PRELOAD"] = arguments.library
+    if arguments.options:
+        environment["SPANMALLOC_OPTIONS"] = arguments.options
     done = subprocess.run([arguments.program], env=environment, capture_output=True, text=True,
                           errors="replace", timeout=30, check=False)
-    if arguments.name in NOT_SILENT:
+    if arguments.name in HARDENED:
+        wanted = HARDENED[arguments.name].get(arguments.options)
+        fault = check_hardened(wanted, done.returncode, done.stderr) if wanted else None
+    elif arguments.options:
+        fault = check_not_silent(done.returncode)
+    elif arguments.name in NOT_SILENT:
         fault = check_not_silent(done.returncode)
     else:
         fault = check_sentence(arguments.name, done.returncode, done.stdout.strip(), done.stderr)
