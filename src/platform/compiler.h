@@ -72,6 +72,13 @@ inline constexpr bool kAddressHintsAllowed = true;
 
 inline constexpr size_t kCacheLineBytes = 64;
 
+// Whether a signal handler leaves the address that it returns through on the stack.
+#if defined(__x86_64__)
+inline constexpr bool kHandlersReturnByStack = true;
+#else
+inline constexpr bool kHandlersReturnByStack = false;
+#endif
+
 // Tells the processor that this is a spin loop.
 inline void spin_pause() {
 #if defined(__x86_64__) || defined(__i386__)
