@@ -9,8 +9,8 @@ namespace spanmalloc {
 
 constinit FreeNode empty_cache_sentinel{FreeNode::kEnd, 0};
 constinit HotCache empty_thread_cache{&empty_cache_sentinel};
-constinit thread_local HotCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS =
-    &empty_thread_cache;
+constinit thread_local CacheSlot current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS{
+    &empty_thread_cache};
 constinit thread_local ThreadCache* withheld_thread_cache SPANMALLOC_INITIAL_EXEC_TLS = nullptr;
 
 namespace {
@@ -219,6 +219,26 @@ size_t ThreadCache::object_count(SizeClass size_class) const {
     if (listed <= limit) count += listed;
   }
   return count;
+}
+
+size_t ThreadCache::held_bytes() const {
+  size_t bytes = 0;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    bytes += object_count(static_cast<SizeClass>(index)) * kSizeClasses[index].object_bytes;
+  }
+  return bytes;
+}
+
+bool ThreadCache::rests() {
+  uintptr_t sum = 0;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    // The owner may be at work.
+    const auto head = __atomic_load_n(&heads_[index], __ATOMIC_RELAXED);
+    sum = sum * 31 + reinterpret_cast<uintptr_t>(head);
+  }
+  const bool same = sum == seen_heads_;
+  seen_heads_ = sum;
+  return same;
 }
 
 // The room of the sentinel below `node`.

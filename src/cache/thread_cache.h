@@ -24,6 +24,7 @@
 #include <cstdint>
 
 #include "base/config.h"
+#include "cache/cache_owner.h"
 #include "cache/quarantine.h"
 #include "central/central_lists.h"
 #include "platform/compiler.h"
@@ -136,6 +137,15 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Objects of the class that lie here. Other threads may ask and get a stale answer.
   size_t object_count(SizeClass size_class) const;
 
+  // Bytes of the objects that lie here. Other threads may ask and get a stale answer.
+  size_t held_bytes() const;
+
+  // Whether the heads are as they were when this was last asked. For one other thread.
+  bool rests();
+  CacheOwner& owner() { return owner_; }
+  // Whether the owner is at work on it outside of the hot path, see CacheUse.
+  bool is_used() const { return is_used_.load(std::memory_order_relaxed); }
+
   // In the child of a fork, for a cache whose thread did not come along and may have been in the
   // midst of a change: makes it whole before anybody else uses it.
   void note_orphaned() { orphaned_ = true; }
@@ -160,6 +170,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   ThreadCache* next_waiting;
 
  private:
+  friend class CacheUse;
   // A list with the number of objects that fit into it: none before its class is first used.
   struct List {
     FreeNode* top = nullptr;
@@ -201,15 +212,49 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   std::array<Reserve, kSizeClassCount> reserves_;
   // The heads at the last flush_idle().
   std::array<const FreeNode*, kSizeClassCount> resting_heads_;
+  CacheOwner owner_;
+  std::atomic<bool> is_used_;
+  // A sum over the heads, when rests() was last asked.
+  uintptr_t seen_heads_;
   HardenedPart hardened_;
+};
+
+// Stands for as long as the owner works on its cache outside of the hot path: a thread may sleep
+// there in the middle of a change.
+class CacheUse {
+ public:
+  explicit CacheUse(ThreadCache& cache) : cache_(cache), was_used_(cache.is_used()) {
+    cache_.is_used_.store(true, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  ~CacheUse() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    cache_.is_used_.store(was_used_, std::memory_order_relaxed);
+  }
+  CacheUse(const CacheUse&) = delete;
+  CacheUse& operator=(const CacheUse&) = delete;
+
+ private:
+  ThreadCache& cache_;
+  // A handler that interrupted a use has uses of its own.
+  const bool was_used_;
 };
 
 // The end of all lists of the empty cache, whose key is 0: no node below, and no room above.
 extern constinit FreeNode empty_cache_sentinel;
 extern constinit HotCache empty_thread_cache;
 
-// The calling thread's cache, or the empty one.
-extern constinit thread_local HotCache* current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
+// The calling thread's cache, or the empty one. Another thread writes it while this one sleeps, see
+// CacheOwner.
+extern constinit thread_local CacheSlot current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
+
+SPANMALLOC_ALWAYS_INLINE HotCache* current_cache() {
+  // Acquire, free on x86-64: what another thread has done to the cache is seen.
+  return current_thread_cache.load(std::memory_order_acquire);
+}
+inline void set_current_cache(HotCache* cache) {
+  current_thread_cache.store(cache, std::memory_order_relaxed);
+}
 
 // The cache of a thread whose calls must all leave the hot path, because hardening is on: the
 // thread's current cache stays the empty one.
@@ -217,7 +262,7 @@ extern constinit thread_local ThreadCache* withheld_thread_cache SPANMALLOC_INIT
 
 // The calling thread's cache; nullptr as long as it has none.
 inline ThreadCache* own_thread_cache() {
-  HotCache* cache = current_thread_cache;
+  HotCache* cache = current_cache();
   return SPANMALLOC_UNLIKELY(cache == &empty_thread_cache) ? withheld_thread_cache
                                                            : static_cast<ThreadCache*>(cache);
 }

@@ -84,10 +84,18 @@ void ThreadCacheRegistry::orphan_all_but(ThreadCache* mine) {
   warm_count_ = 0;
   for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
     if (cache == mine) continue;
+    cache->owner().forget();
     cache->note_orphaned();
     push(warm_, cache);
     ++warm_count_;
   }
+}
+
+ThreadCache* ThreadCacheRegistry::owned_by(const CacheSlot* slot) {
+  for (ThreadCache* cache = first(); cache != nullptr; cache = cache->next_registered) {
+    if (cache->owner().is_of(slot)) return cache;
+  }
+  return nullptr;
 }
 
 void ThreadCacheRegistry::check_invariants() {

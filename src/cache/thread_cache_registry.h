@@ -42,6 +42,15 @@ class ThreadCacheRegistry {
   // Lists that such a thread was changing are made whole when it is taken or emptied.
   void orphan_all_but(ThreadCache* mine) SPANMALLOC_EXCLUDES(mutex_);
 
+  // The cache that was made last. The others follow by next_registered, which never changes.
+  ThreadCache* first() SPANMALLOC_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return all_;
+  }
+
+  // The cache of the thread with this slot, also while it is borrowed; nullptr when it has none.
+  ThreadCache* owned_by(const CacheSlot* slot) SPANMALLOC_EXCLUDES(mutex_);
+
   // Calls visit(const ThreadCache&) for every cache, under the lock, until it returns false.
   template <typename Visit>
   void for_each(Visit visit) SPANMALLOC_EXCLUDES(mutex_) {

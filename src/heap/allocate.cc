@@ -48,6 +48,7 @@ Object allocate_without_cache(SizeClass size_class) {
 }
 
 Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class) {
+  const CacheUse use(cache);
   const FreeNode* head = cache.head(size_class);
   if (!heap.sentinels().contains(head)) {
     // A block whose link leads nowhere: the program has overwritten it.
@@ -87,7 +88,7 @@ constexpr uint32_t kSlowPathsPerCheck = 2000;
 // The head list of the calling thread's current cache is empty.
 Object allocate_small_slow(SizeClass size_class) {
   if constexpr (kParanoid) check_now_and_then();
-  HotCache* cache = current_thread_cache;
+  HotCache* cache = current_cache();
   if (cache != &empty_thread_cache) {
     return allocate_beyond_list(*static_cast<ThreadCache*>(cache), size_class);
   }
@@ -98,7 +99,7 @@ Object allocate_small_slow(SizeClass size_class) {
 
 // As the hot path, for a class that the caller chose; also tells what is in the memory.
 Object allocate_of_class(SizeClass size_class) {
-  HotCache* cache = current_thread_cache;
+  HotCache* cache = current_cache();
   FreeNode* object = cache->head(size_class);
   FreeNode* next = object->next(cache->key());
   if (FreeNode::is_end(next)) return allocate_small_slow(size_class);
@@ -138,6 +139,7 @@ bool is_free_somewhere(uintptr_t address, SizeClass size_class) {
 void push_small(FreeNode* object, SizeClass size_class) {
   ThreadCache* cache = heap.attach_thread();
   if (cache == nullptr) return deallocate_without_cache(object, size_class);
+  const CacheUse use(*cache);
   if (cache->head(size_class)->room() == 0) {
     const bool handed_over = cache->make_room(size_class, heap.central(size_class),
                                               heap.sentinels(), heap.cache_budget());

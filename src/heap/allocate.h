@@ -44,7 +44,7 @@ template <typename Exits = ExitsOfMalloc>
 SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(bytes > kMaxLinearBytes)) return Exits::medium_or_large(bytes);
   const size_t size_class = linear_size_class_of(bytes);
-  HotCache* cache = current_thread_cache;
+  HotCache* cache = current_cache();
   FreeNode* object = cache->head(size_class);
   SPANMALLOC_IN_RESULT_REGISTER(object);
   FreeNode* next = object->next(cache->key());
@@ -66,7 +66,7 @@ void fill_freed(void* pointer);
 // Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this
 // allocator ends the process, at once or when the block reaches its span.
 SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
-  HotCache* cache = current_thread_cache;
+  HotCache* cache = current_cache();
   const size_t size_class = cache->class_of(pointer);
   FreeNode* head = cache->head(size_class);
   FreeNode* object = static_cast<FreeNode*>(pointer);

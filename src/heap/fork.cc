@@ -199,7 +199,7 @@ void after_fork_in_child() {
   heap.holes().forget_thread();
   // With the locks still held, which this thread may lock again.
   if (taken.central_and_others[kRegistryLock]) {
-    heap.registry().orphan_all_but(own_thread_cache());
+    heap.registry().orphan_all_but(heap.keep_cache_in_child());
   }
   if (taken.central_and_others[kPageHeapLock]) heap.page_heap().recover_in_child();
   // Nobody sleeps on a lock in the child: they are made free without a wake.

@@ -5,6 +5,7 @@
 #include "heap/thread_end.h"
 #include "platform/errno_guard.h"
 #include "platform/fault.h"
+#include "platform/sleeping_thread.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 
@@ -12,7 +13,7 @@ namespace spanmalloc {
 
 constinit HeapTables heap_tables{};
 constinit Heap heap{heap_tables};
-constinit thread_local bool thread_cache_is_closed SPANMALLOC_INITIAL_EXEC_TLS = false;
+constinit thread_local bool thread_cache_was_given SPANMALLOC_INITIAL_EXEC_TLS = false;
 
 namespace {
 
@@ -102,6 +103,7 @@ void Heap::reduce_to_limit() {
   page_heap_.forget_over_limit();
   if (!scavenger_.limit_keeper().should_reduce()) return;
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
+    const CacheUse use(*cache);
     (void)cache->flush_idle(centrals_, sentinels());
   }
   if (!scavenger_.limit_keeper().reduce(key_)) scavenger_.note_limit_passed();
@@ -113,15 +115,39 @@ ThreadCache* Heap::adopt_withheld_cache() {
   ThreadCache* cache = withheld_thread_cache;
   if (cache != nullptr && !hardening_.is_on()) {
     withheld_thread_cache = nullptr;
-    current_thread_cache = cache;
+    put_on_hot_path(cache);
   }
   return cache;
 }
 
+void Heap::put_on_hot_path(ThreadCache* cache) {
+  set_current_cache(cache);
+  cache->owner().attach(&current_thread_cache, platform::kernel_thread_id());
+}
+
+void Heap::take_off_hot_path(ThreadCache* cache) {
+  cache->owner().detach();
+  set_current_cache(&empty_thread_cache);
+}
+
+ThreadCache* Heap::keep_cache_in_child() {
+  ThreadCache* cache = current_cache() == &empty_thread_cache
+                           ? registry_.owned_by(&current_thread_cache)
+                           : own_thread_cache();
+  if (cache == nullptr) return withheld_thread_cache;
+  if (current_cache() == &empty_thread_cache) {
+    // Borrowed in the moment of the fork, and its lists perhaps between two steps.
+    cache->note_orphaned();
+    cache->repair_if_orphaned();
+  }
+  put_on_hot_path(cache);
+  return cache;
+}
+
 ThreadCache* Heap::attach_thread() {
-  if (current_thread_cache != &empty_thread_cache) return own_thread_cache();
+  if (current_cache() != &empty_thread_cache) return own_thread_cache();
   if (ThreadCache* cache = adopt_withheld_cache(); cache != nullptr) return cache;
-  if (thread_cache_is_closed || !open()) return nullptr;
+  if (thread_cache_was_given || !open()) return nullptr;
   ThreadCache* cache = registry_.acquire(key_, class_map().view(), sentinels());
   if (cache == nullptr) return nullptr;
   // From here on the calls below may use malloc.
@@ -129,16 +155,17 @@ ThreadCache* Heap::attach_thread() {
     withheld_thread_cache = cache;
     prepare_hardened(*cache);
   } else {
-    current_thread_cache = cache;
+    put_on_hot_path(cache);
   }
   register_with_system();
   if (!platform::arm_thread_exit(cache)) {
     // The cache of a thread whose end is not told would be lost with all it holds.
-    current_thread_cache = &empty_thread_cache;
+    take_off_hot_path(cache);
     withheld_thread_cache = nullptr;
     registry_.release(cache, ThreadCacheRegistry::Contents::kKept);
     return nullptr;
   }
+  thread_cache_was_given = true;
   scavenger_.note_thread_start();
   return cache;
 }
@@ -163,11 +190,11 @@ void Heap::register_with_system() {
 }
 
 void Heap::on_thread_exit(void* cache_pointer) {
-  // Frees and mallocs that still come from this thread go to the central lists one by one.
-  thread_cache_is_closed = true;
   ThreadCache* cache = static_cast<ThreadCache*>(cache_pointer);
+  cache->owner().detach();
   empty_quarantine(*cache);
-  current_thread_cache = &empty_thread_cache;
+  // Frees and mallocs that still come from this thread go to the central lists one by one.
+  set_current_cache(&empty_thread_cache);
   withheld_thread_cache = nullptr;
   if (heap.registry_.has_enough_warm()) {
     heap.centrals_.for_each([&](const CentralList& central, SizeClass size_class) {
@@ -188,6 +215,7 @@ size_t Heap::cache_budget() const {
 bool Heap::reclaim_before_growth() {
   size_t drained = 0;
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
+    const CacheUse use(*cache);
     drained = cache->flush_idle(centrals_, sentinels());
   }
   const size_t share = page_heap_.in_use_bytes() / kDepotShareOfHeap;
@@ -202,6 +230,7 @@ bool Heap::reclaim_before_growth() {
 
 void Heap::reclaim_everything() {
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
+    const CacheUse use(*cache);
     empty_quarantine(*cache);
     centrals_.for_each([&](const CentralList& central, SizeClass size_class) {
       cache->flush(size_class, central, sentinels(), ThreadCache::FlushTo::kSpans);

@@ -73,6 +73,9 @@ class Heap {
   // already or metadata is refused. Under hardening the cache is withheld from the hot path.
   ThreadCache* attach_thread();
 
+  // In the child of a fork: the cache of the thread that came along, also if it was borrowed.
+  ThreadCache* keep_cache_in_child();
+
   // Bytes by which the lists of one thread cache may grow beyond their first length.
   size_t cache_budget() const;
 
@@ -105,6 +108,8 @@ class Heap {
   // nothing stands in the way of another try then.
   [[nodiscard]] bool open_window(size_t bytes);
   static void on_thread_exit(void* cache);
+  void put_on_hot_path(ThreadCache* cache);
+  void take_off_hot_path(ThreadCache* cache);
   ThreadCache* adopt_withheld_cache();
   void register_with_system();
   void decide_hardening();

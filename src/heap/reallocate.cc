@@ -56,7 +56,7 @@ void* reallocate_without_end(void* pointer, size_t bytes) {
 void* reallocate(void* pointer, size_t bytes) {
   // Most calls of a program that grows a buffer step by step stay in its size class: those look at
   // the page's class and the block's seal alone.
-  const HotCache* cache = current_thread_cache;
+  const HotCache* cache = current_cache();
   const size_t old_bytes = kSizeClasses[cache->class_of(pointer)].object_bytes;
   if (fits_in_place(bytes, old_bytes) &&
       !static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark)) {

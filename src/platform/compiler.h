@@ -59,16 +59,17 @@ inline constexpr bool kParanoid = false;
 // The thread sanitizer accepts program memory only in the address ranges that the kernel chooses
 // by itself, so address hints are left out under it.
 #if defined(__SANITIZE_THREAD__)
-inline constexpr bool kAddressHintsAllowed = false;
+inline constexpr bool kThreadSanitizer = true;
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-inline constexpr bool kAddressHintsAllowed = false;
+inline constexpr bool kThreadSanitizer = true;
 #else
-inline constexpr bool kAddressHintsAllowed = true;
+inline constexpr bool kThreadSanitizer = false;
 #endif
 #else
-inline constexpr bool kAddressHintsAllowed = true;
+inline constexpr bool kThreadSanitizer = false;
 #endif
+inline constexpr bool kAddressHintsAllowed = !kThreadSanitizer;
 
 inline constexpr size_t kCacheLineBytes = 64;
 

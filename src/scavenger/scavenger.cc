@@ -46,6 +46,7 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   start_epoch(cause);
   const ScavengePacer pacer = this->pacer();
   if (cause != EpochCause::kChange) result.drained_bytes = drain();
+  if (cause == EpochCause::kTimer) result.drained_bytes += empty_sleeping_caches();
   if (limit_keeper_.should_reduce()) (void)limit_keeper_.reduce(key_);
   result.released_bytes = release_surplus(pacer, at_most, cause);
   if (cause != EpochCause::kChange) result.hole_bytes = release_holes(pacer, at_most, cause);
@@ -87,6 +88,22 @@ size_t Scavenger::drain() {
   }
   threads_started_before_ = threads_started;
   return drained;
+}
+
+// On the background thread alone, which may read the kernel's files. A round at most, in the time
+// of an epoch at most.
+size_t Scavenger::empty_sleeping_caches() {
+  const uint64_t percent = options_[Option::kScavengerCpuPercent] * kQuietPace;
+  const ScavengePacer pacer{0, percent, watch_.processor_percent()};
+  const uint64_t end_ns = clock_.monotonic_ns() + epoch_ns();
+  size_t emptied = 0;
+  bool more = true;
+  while (more && clock_.monotonic_ns() < end_ns) {
+    const uint64_t started = clock_.thread_cpu_ns();
+    emptied += sleeping_caches_.empty_next(&more);
+    if (more) clock_.sleep_ns(pacer.sleep_after(clock_.thread_cpu_ns() - started));
+  }
+  return emptied;
 }
 
 ReleasePolicy Scavenger::policy() const {

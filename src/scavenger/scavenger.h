@@ -7,6 +7,7 @@
 
 #include "base/event_counts.h"
 #include "base/options.h"
+#include "cache/sleeping_caches.h"
 #include "cache/thread_cache_registry.h"
 #include "central/central_lists.h"
 #include "central/hole_releaser.h"
@@ -46,7 +47,7 @@ enum class EpochCause : uint8_t { kTimer, kChange, kCall, kNoThread };
 
 // What one tick of the clock did.
 struct EpochResult {
-  size_t drained_bytes = 0;   // from idle depots and waiting caches into spans
+  size_t drained_bytes = 0;   // from idle depots and caches into spans
   size_t released_bytes = 0;  // to the system, free pages
   size_t hole_bytes = 0;      // to the system, between the objects of spans
 
@@ -62,10 +63,10 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 // Gives memory back to the system that the program has not needed for a while.
 //
 // A background thread ticks once an epoch: it drains what lay idle in depots and in the caches of
-// ended threads, so that empty spans become free pages, then releases free pages beyond the goal,
-// in pieces, slowly enough to stay within its share of processor time (see ScavengePacer). When no
-// page was allocated or freed for some epochs, all free pages go. Under pressure, and beyond the
-// memory limit, it keeps less and works faster.
+// threads that ended or sleep, so that empty spans become free pages, then releases free pages
+// beyond the goal, in pieces, slowly enough to stay within its share of processor time (see
+// ScavengePacer). When no page was allocated or freed for some epochs, all free pages go. Under
+// pressure, and beyond the memory limit, it keeps less and works faster.
 //
 // The thread starts when the heap first passes a size, on the malloc side only, for the C library
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
@@ -85,6 +86,7 @@ class Scavenger {
         sentinels_(sentinels),
         options_(options),
         clock_(clock),
+        sleeping_caches_(registry, centrals, sentinels),
         limit_keeper_(page_heap, centrals, holes, registry, sentinels),
         watch_(files) {}
 
@@ -168,6 +170,7 @@ class Scavenger {
   ReleasePolicy policy() const;
   ScavengePacer pacer() const;
   size_t drain();
+  size_t empty_sleeping_caches();
   size_t surplus(const ScavengePacer& pacer) const;
   ScavengeMode release_mode() const;
   size_t release_surplus(const ScavengePacer& pacer, size_t at_most, EpochCause cause);
@@ -190,6 +193,7 @@ class Scavenger {
   std::atomic<bool> threads_ended_{false};
   // Set while a tick is under way: there is one at a time, and nobody waits for it.
   std::atomic<bool> ticking_{false};
+  SleepingCaches sleeping_caches_;
   LimitKeeper limit_keeper_;
 
   // The number of the background thread, which it keeps until the next one starts.

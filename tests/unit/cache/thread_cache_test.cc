@@ -74,7 +74,7 @@ TEST(SentinelTable, EverySentinelEndsAListOfItsCapacity) {
 }
 
 TEST(EmptyThreadCache, IsBothEmptyAndFullInEveryClass) {
-  EXPECT_EQ(current_thread_cache, &empty_thread_cache);
+  EXPECT_EQ(current_cache(), &empty_thread_cache);
   for (size_t index = 0; index < kSizeClassCount; ++index) {
     const FreeNode* head = empty_thread_cache.head(static_cast<SizeClass>(index));
     EXPECT_TRUE(FreeNode::is_end(head->next(empty_thread_cache.key())));

@@ -1,0 +1,57 @@
+#ifndef SPANMALLOC_CACHE_CACHE_OWNER_H_
+#define SPANMALLOC_CACHE_CACHE_OWNER_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace spanmalloc {
+
+class HotCache;
+
+// The calling thread's pointer to the cache that its hot path uses.
+using CacheSlot = std::atomic<HotCache*>;
+
+// Which thread a cache belongs to, so that the cache of a thread that sleeps can be borrowed: it is
+// taken out of the thread's slot, worked on, and put back, and the thread goes without a cache if
+// it wakes up meanwhile.
+//
+//   none --attach--> attached <--give_back-- borrowed
+//    ^                | |  ---try_borrow-->
+//    +-----detach-----+
+//
+// The slot lies in the thread's memory, so a thread detaches before it ends, and waits for whoever
+// has borrowed. All zero at first.
+class CacheOwner {
+ public:
+  CacheOwner() = default;
+
+  // By the owner, after its slot got the cache.
+  void attach(CacheSlot* slot, int thread_id);
+  // By the owner, before its slot goes. Waits while the cache is borrowed. Does nothing when it is
+  // not attached.
+  void detach();
+  // In the child of a fork, for the owner that came along (attached anew) or did not.
+  void forget() { state_.store(kNone, std::memory_order_relaxed); }
+
+  // By another thread: takes the cache out of the owner's slot. False when it has no owner, when
+  // the owner is another process's, or when another thread has borrowed it.
+  [[nodiscard]] bool try_borrow(HotCache* cache, HotCache* in_its_place);
+  void give_back(HotCache* cache);
+
+  bool is_of(const CacheSlot* slot) const {
+    return state_.load(std::memory_order_relaxed) != kNone && slot_ == slot;
+  }
+  int thread_id() const { return thread_id_; }
+  uintptr_t anchor() const { return reinterpret_cast<uintptr_t>(slot_); }
+
+ private:
+  enum State : uint32_t { kNone, kAttached, kBorrowed };
+
+  std::atomic<uint32_t> state_;
+  int thread_id_;
+  CacheSlot* slot_;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_CACHE_CACHE_OWNER_H_
