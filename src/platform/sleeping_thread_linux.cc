@@ -161,6 +161,8 @@ bool SleepWatch::has_handler_frame(uintptr_t stack_pointer, uintptr_t stack_end)
 bool SleepWatch::sleeps(int thread_id, uintptr_t anchor) {
   if constexpr (!kHandlersReturnByStack) return false;
   ErrnoGuard errno_guard;
+  // Of itself a thread would read that it is in the call that reads.
+  if (thread_id == kernel_thread_id()) return false;
   const uint64_t runs = times_run(thread_id);
   if (runs == 0) return false;
   const uintptr_t stack_pointer = sleeping_stack_pointer(thread_id);

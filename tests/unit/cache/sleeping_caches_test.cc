@@ -84,7 +84,7 @@ TEST(SleepingCaches, ASleepersCacheIsEmptiedAndItsAgainAfterwards) {
   Fixture test;
   Sleeper sleeper(test);
   const size_t held = sleeper.cache->held_bytes();
-  EXPECT_GT(held, size_t{100} << 10);
+  EXPECT_GT(held, size_t{32} << 10);
   EXPECT_EQ(test.empty_until_something_goes(), held);
   EXPECT_EQ(sleeper.cache->held_bytes(), 0u);
   test.centrals[kClass].drain_depot(0, testing::kTestKey);
