@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "platform/compiler.h"
+#include "platform/huge_pages.h"
 
 namespace spanmalloc {
 
@@ -27,8 +28,8 @@ inline constexpr size_t kPageBytes = size_t{1} << kPageShift;
 inline constexpr size_t kPagesPerChunk = 512;
 inline constexpr size_t kChunkBytes = kPagesPerChunk * kPageBytes;
 
-// The kernel's huge page on x86-64, and on aarch64 with 4 KiB pages.
-inline constexpr size_t kHugePageBytes = size_t{2} << 20;
+// The kernel's huge page.
+inline constexpr size_t kHugePageBytes = platform::kHugePageBytes;
 inline constexpr size_t kPagesPerHugePage = kHugePageBytes / kPageBytes;
 
 // malloc's promise for every size: room for any object of the language.

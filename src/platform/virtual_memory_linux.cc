@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "platform/errno_guard.h"
+#include "platform/huge_pages.h"
 #include "platform/virtual_memory.h"
 
 // Older C libraries know neither the call nor its arguments.
@@ -65,6 +66,18 @@ bool map_again(uintptr_t address, size_t bytes) {
   // A kernel that does not know the flag found the place taken.
   (void)munmap(mapped, bytes);
   return true;
+}
+
+// Splits what the pieces cover in part; once a huge page, for neighbours that lie in the same one.
+void split_huge_pages_of(const MemoryPiece* pieces, size_t count) {
+  uintptr_t last = 0;
+  for (size_t index = 0; index < count; ++index) {
+    const MemoryPiece& piece = pieces[index];
+    const uintptr_t first = piece.address / kHugePageBytes;
+    if (index > 0 && first == last) continue;
+    split_huge_pages_around(piece.address, piece.bytes);
+    last = first;
+  }
 }
 
 // Names the calling process where a descriptor of a process is asked for (Linux 6.14).
@@ -194,11 +207,13 @@ ReleaseResult release(uintptr_t address, size_t bytes) {
   if (!are_whole_pages(address | bytes) || !keeps_promise<release_clears>()) {
     return ReleaseResult::kRefused;
   }
+  split_huge_pages_around(address, bytes);
   const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_DONTNEED);
   return result == 0 ? ReleaseResult::kReleasedReadsZero : ReleaseResult::kRefused;
 }
 
 size_t release_pieces(const MemoryPiece* pieces, size_t count) {
+  split_huge_pages_of(pieces, count);
   const size_t done = release_batches(pieces, count);
   for (size_t index = done; index < count; ++index) {
     if (release(pieces[index].address, pieces[index].bytes) == ReleaseResult::kRefused) {
@@ -238,6 +253,7 @@ void populate(uintptr_t address, size_t bytes) {
 
 void advise_huge_pages(uintptr_t address, size_t bytes, HugePages wish) {
   ErrnoGuard errno_guard;
+  if (wish == HugePages::kAsk) expect_huge_pages();
   madvise(reinterpret_cast<void*>(address), bytes,
           wish == HugePages::kAsk ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
