@@ -27,6 +27,10 @@ enum class Option : uint8_t {
   kCount,
 };
 
+// The values of Option::kHugePages: none is asked for; memory that is dense and rests is moved into
+// them in the background; all new memory is asked for as huge pages.
+enum class HugePagePolicy : uint8_t { kOff, kDensity, kNewMemory };
+
 // The values of Option::kPolicy.
 enum class ReleasePolicy : uint8_t { kPeak, kIdleAge };
 
@@ -54,8 +58,9 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
      "length of one tick of the scavenger's clock, in milliseconds"},
     {Option::kScavengerCpuPercent, "scavenger_cpu_percent", 1, 1, 100,
      "most processor time that the scavenger uses, in percent of what the process may use"},
-    {Option::kHugePages, "huge_pages", 0, 0, 1,
-     "1: ask the kernel to back new memory by huge pages; 0: leave it to the kernel"},
+    {Option::kHugePages, "huge_pages", 1, 0, 2,
+     "0 or off: ask for none; 1 or dense: where memory stays in use; 2 or new: for all new memory",
+     OptionUnit::kNumber, "off|dense|new"},
     {Option::kTrace, "trace", 0, 0, 1,
      "1 or scavenger: one line on standard error for each scavenger cycle", OptionUnit::kNumber,
      "off|scavenger"},

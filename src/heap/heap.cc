@@ -84,8 +84,10 @@ void Heap::apply_options() {
   // Before the options are known, blocks have ends as well.
   spans_.set_protection(
       {.zeroes_new_spans = hardening_.has_ends(), .has_guards = hardening_.has_guards()});
-  page_heap_.set_huge_pages(options_[Option::kHugePages] != 0 ? platform::HugePages::kAsk
-                                                              : platform::HugePages::kRefuse);
+  const auto huge_pages = static_cast<HugePagePolicy>(options_[Option::kHugePages]);
+  page_heap_.set_huge_pages(huge_pages == HugePagePolicy::kNewMemory
+                                ? platform::HugePages::kAsk
+                                : platform::HugePages::kRefuse);
   page_heap_.limit().set_wanted(
       Bytes{options_[Option::kMemoryLimit]},
       options_[Option::kMemoryLimitHard] != 0 ? LimitKind::kHard : LimitKind::kSoft);

@@ -79,6 +79,8 @@ bool OsPageSource::map_first_chunk() {
     (void)platform::unmap(first_.begin, first_.bytes());
   }
   current_ = first_;
+  // Where the kernel gives huge pages unasked, a small program's first block would cost 2 MiB.
+  platform::advise_huge_pages(first_.begin, first_.bytes(), platform::HugePages::kRefuse);
   return true;
 }
 
@@ -206,6 +208,22 @@ void OsPageSource::populate(PageRange pages) {
 
 void OsPageSource::advise_huge_pages(PageRange pages, platform::HugePages wish) {
   platform::advise_huge_pages(window_.address(pages.first), pages.count.bytes().value, wish);
+}
+
+platform::HugePageMode OsPageSource::huge_page_mode() {
+  const platform::HugePageMode mode = platform::huge_page_mode();
+  // The kernel may have chosen them by itself, at a first touch or later.
+  if (mode == platform::HugePageMode::kAlways) platform::expect_huge_pages();
+  return mode;
+}
+
+Bytes OsPageSource::own_resident_bytes(PageRange pages) {
+  return {platform::own_resident_bytes(window_.address(pages.first), pages.count.bytes().value)};
+}
+
+platform::CollapseResult OsPageSource::collapse(PageRange pages) {
+  platform::expect_huge_pages();
+  return platform::collapse(window_.address(pages.first), pages.count.bytes().value);
 }
 
 }  // namespace spanmalloc

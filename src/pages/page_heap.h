@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/record_pool.h"
 #include "base/units.h"
+#include "pages/huge_page_schedule.h"
 #include "pages/memory_limit.h"
 #include "pages/page_allocator.h"
 #include "pages/page_cache.h"
@@ -97,6 +98,25 @@ class PageHeap {
   void set_huge_pages(platform::HugePages wish) {
     huge_pages_.store(wish, std::memory_order_relaxed);
   }
+
+  // A chunk for which huge pages should be asked for in this epoch, see HugePageSchedule; it is not
+  // found again soon. pages.count is 0 when none was found yet; go on at `next` unless the search
+  // is over. Epochs count from 1.
+  enum class SearchEnd : uint8_t { kOver, kGoesOn };
+  struct DenseChunk {
+    PageRange pages{};
+    ChunkNumber next{};
+    SearchEnd end = SearchEnd::kOver;
+  };
+  DenseChunk next_dense_chunk(ChunkNumber from, uint32_t epoch) SPANMALLOC_EXCLUDES(mutex_);
+  // Bytes of the pages, which lie in one chunk, that are not known to be released.
+  Bytes expected_resident_bytes(PageRange pages) const SPANMALLOC_EXCLUDES(mutex_);
+  // Huge pages of the system, see PageSource. These take no lock.
+  platform::HugePageMode huge_page_mode() { return source_.huge_page_mode(); }
+  Bytes own_resident_bytes(PageRange pages) { return source_.own_resident_bytes(pages); }
+  platform::CollapseResult collapse(PageRange pages) { return source_.collapse(pages); }
+  // The pages, which lie in one chunk, are backed to the last: released ones count as retained.
+  void note_backed(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
 
   // The limit on consumed_bytes(). An allocation that is about to use released memory beyond it
   // first gives back as much free memory; under a hard limit it fails where that is not enough.
@@ -253,6 +273,8 @@ class PageHeap {
   Release releases_[kMaxReleases] SPANMALLOC_GUARDED_BY(mutex_);
   // Chunks are off the list because the system refused to take their pages.
   bool has_refused_pages_ SPANMALLOC_GUARDED_BY(mutex_) = false;
+  // By chunk; reserved at the first search for dense chunks.
+  SparseArray<HugePageLook> looks_ SPANMALLOC_GUARDED_BY(mutex_);
   // Memory of the source for which there was no metadata yet; added before anything else.
   PageRange not_added_ SPANMALLOC_GUARDED_BY(mutex_){};
 

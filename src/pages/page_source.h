@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/units.h"
+#include "platform/huge_pages.h"
 #include "platform/virtual_memory.h"
 
 namespace spanmalloc {
@@ -47,6 +48,14 @@ class PageSource {
 
   // Passes a wish on to the kernel. Thread-safe.
   virtual void advise_huge_pages(PageRange pages, platform::HugePages wish) = 0;
+
+  // Huge pages of the system, see platform/huge_pages.h. A source that is no system's has none.
+  // Thread-safe.
+  virtual platform::HugePageMode huge_page_mode() { return platform::HugePageMode::kNever; }
+  virtual Bytes own_resident_bytes(PageRange) { return {}; }
+  virtual platform::CollapseResult collapse(PageRange) {
+    return platform::CollapseResult::kRefused;
+  }
 
  protected:
   constexpr PageSource() = default;

@@ -50,6 +50,12 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   if (limit_keeper_.should_reduce()) (void)limit_keeper_.reduce(key_);
   result.released_bytes = release_surplus(pacer, at_most, cause);
   if (cause != EpochCause::kChange) result.hole_bytes = release_holes(pacer, at_most, cause);
+  if (cause == EpochCause::kTimer) {
+    // At the usual pace always: what it moves is no burden.
+    const ScavengePacer usual{0, options_[Option::kScavengerCpuPercent],
+                              watch_.processor_percent()};
+    result.huge_bytes = huge_pages_.run_epoch(options_, usual, clock_).value;
+  }
   if (options_[Option::kTrace] != 0) trace(result);
   if (cause == EpochCause::kTimer || cause == EpochCause::kChange) call_back(was_pressed);
   ticking_.store(false, std::memory_order_release);
@@ -208,7 +214,7 @@ size_t Scavenger::release_all() {
 }
 
 void Scavenger::trace(const EpochResult& result) const {
-  BufferedText<256> line;
+  BufferedText<320> line;
   line.text("spanmalloc: scavenger: ");
   line.number(page_heap_.in_use_bytes() >> 10).text(" KiB in use, ");
   line.number(page_heap_.free_retained_bytes() >> 10).text(" KiB idle, ");
@@ -217,6 +223,7 @@ void Scavenger::trace(const EpochResult& result) const {
   line.number(result.drained_bytes >> 10).text(" KiB drained, ");
   line.number(result.hole_bytes >> 10).text(" KiB in spans and ");
   line.number(result.released_bytes >> 10).text(" KiB given back now, ");
+  line.number(result.huge_bytes >> 10).text(" KiB in huge pages now, ");
   if (page_heap_.limit().is_set()) {
     line.text("limit ").number(page_heap_.limit().bytes() >> 10).text(" KiB");
   } else {

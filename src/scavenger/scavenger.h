@@ -13,29 +13,13 @@
 #include "central/hole_releaser.h"
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
+#include "scavenger/huge_page_keeper.h"
 #include "scavenger/limit_keeper.h"
 #include "scavenger/memory_watch.h"
 #include "scavenger/scavenge_pacer.h"
+#include "scavenger/scavenger_clock.h"
 
 namespace spanmalloc {
-
-// Where the scavenger's time comes from; tests bring their own.
-class ScavengerClock {
- public:
-  virtual uint64_t monotonic_ns() = 0;
-  virtual uint64_t thread_cpu_ns() = 0;
-  virtual void sleep_ns(uint64_t nanoseconds) = 0;
-
- protected:
-  ~ScavengerClock() = default;
-};
-
-class SystemScavengerClock final : public ScavengerClock {
- public:
-  uint64_t monotonic_ns() override;
-  uint64_t thread_cpu_ns() override;
-  void sleep_ns(uint64_t nanoseconds) override;
-};
 
 // What makes the clock tick.
 //   kTimer   the time of an epoch has passed on the background thread
@@ -50,8 +34,11 @@ struct EpochResult {
   size_t drained_bytes = 0;   // from idle depots and caches into spans
   size_t released_bytes = 0;  // to the system, free pages
   size_t hole_bytes = 0;      // to the system, between the objects of spans
+  size_t huge_bytes = 0;      // moved into huge pages
 
-  bool did_something() const { return drained_bytes > 0 || released_bytes > 0 || hole_bytes > 0; }
+  bool did_something() const {
+    return drained_bytes > 0 || released_bytes > 0 || hole_bytes > 0 || huge_bytes > 0;
+  }
 };
 
 // Why the program is asked to give memory back.
@@ -88,6 +75,7 @@ class Scavenger {
         clock_(clock),
         sleeping_caches_(registry, centrals, sentinels),
         limit_keeper_(page_heap, centrals, holes, registry, sentinels),
+        huge_pages_(page_heap),
         watch_(files) {}
 
   // The heap may have grown. Called from malloc, without a lock.
@@ -212,6 +200,7 @@ class Scavenger {
   std::atomic<void*> callback_context_{nullptr};
 
   // The following belong to the tick under way.
+  HugePageKeeper huge_pages_;
   MemoryWatch watch_;
   PeakWindow peaks_;
   // Epochs in a row in which the program took no memory from spans or pages.

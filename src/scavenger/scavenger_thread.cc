@@ -91,6 +91,8 @@ void Scavenger::note_growth() {
   if (!can_run()) return;
   if (state == kNoThread && page_heap_.in_use_bytes() >= kStartBytes) return start_thread();
   if (state == kRefused) return tick_without_thread();
+  // A heap that grows may come to be worth huge pages.
+  if (state == kParked && changed_much()) return wake();
   note_pages_freed();
 }
 

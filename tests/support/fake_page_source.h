@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/bits.h"
@@ -109,6 +110,30 @@ class FakePageSource final : public PageSource {
     if (wish == platform::HugePages::kAsk) huge_.push_back(pages);
   }
 
+  platform::HugePageMode huge_page_mode() override { return huge_page_mode_; }
+  Bytes own_resident_bytes(PageRange pages) override {
+    ++resident_looks_;
+    for (const PageRange& absent : absent_) {
+      if (pages.first <= absent.first && absent.first < pages.end()) {
+        return (pages.count - absent.count).bytes();
+      }
+    }
+    return pages.count.bytes();
+  }
+  platform::CollapseResult collapse(PageRange pages) override {
+    collapses_.push_back(pages);
+    return collapse_result_;
+  }
+
+  // What the system says of huge pages: all is there but for ranges that are told here, each within
+  // what will be asked about.
+  void set_huge_page_mode(platform::HugePageMode mode) { huge_page_mode_ = mode; }
+  void set_collapse_result(platform::CollapseResult result) { collapse_result_ = result; }
+  void set_absent(std::vector<PageRange> absent) { absent_ = std::move(absent); }
+  // What was asked for since the last call.
+  std::vector<PageRange> take_collapses() { return std::exchange(collapses_, {}); }
+  size_t resident_looks() const { return resident_looks_; }
+
   size_t grow_calls() const { return grow_calls_; }
   PageCount handed_out() const { return handed_out_; }
   const std::vector<PageRange>& ranges() const { return ranges_; }
@@ -134,6 +159,11 @@ class FakePageSource final : public PageSource {
   bool grow_fails_for_good_ = false;
   bool hide_continuation_ = false;
   std::atomic<bool> refuse_release_{false};
+  platform::HugePageMode huge_page_mode_ = platform::HugePageMode::kOnRequest;
+  platform::CollapseResult collapse_result_ = platform::CollapseResult::kDone;
+  std::vector<PageRange> absent_;
+  std::vector<PageRange> collapses_;
+  size_t resident_looks_ = 0;
   std::vector<PageRange> ranges_;
 
   std::mutex mutex_;

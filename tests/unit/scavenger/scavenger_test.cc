@@ -248,17 +248,17 @@ TEST(Scavenger, TraceWritesOneLineATick) {
   ASSERT_TRUE(test.new_large(4 * kMiB) != nullptr && test.spans.delete_large(freed));
   ::testing::internal::CaptureStderr();
   (void)test.scavenger.run_epoch(kAllWork);
-  EXPECT_EQ(
-      ::testing::internal::GetCapturedStderr(),
-      "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
-      "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, no limit\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
+            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
+            "0 KiB in huge pages now, no limit\n");
   test.page_heap.limit().set_wanted({100 * kMiB}, LimitKind::kSoft);
   ::testing::internal::CaptureStderr();
   (void)test.scavenger.run_epoch(kAllWork);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
             "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
-            "limit 102400 KiB\n");
+            "0 KiB in huge pages now, limit 102400 KiB\n");
 }
 
 TEST(Scavenger, TicksOfManyThreadsDoNotOverlap) {
