@@ -188,7 +188,9 @@ class Scavenger {
   std::atomic<uint32_t> own_thread_{0};
   // Set when the thread has ended for want of work: frees give back what they make free.
   std::atomic<bool> has_ended_{false};
-  // Set by such a free, for the next malloc.
+  // Set by such a free.
+  std::atomic<bool> freed_without_thread_{false};
+  // Set when the thread has ended or was lost to a fork: mallocs look whether it is needed again.
   std::atomic<bool> wants_restart_{false};
   // Set to make the thread tick before its time.
   std::atomic<bool> hastened_{false};

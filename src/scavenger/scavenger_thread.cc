@@ -118,7 +118,7 @@ void Scavenger::note_pages_freed() {
 
 // No malloc may follow, so nobody else would do it.
 void Scavenger::give_back_freed() {
-  wants_restart_.store(true, std::memory_order_relaxed);
+  freed_without_thread_.store(true, std::memory_order_relaxed);
   count_shared_write();
   if (ticking_.exchange(true, std::memory_order_acquire)) return;
   if (centrals_.depot_bytes() > kWakeBytes) (void)limit_keeper_.drain(key_);
@@ -126,13 +126,15 @@ void Scavenger::give_back_freed() {
   ticking_.store(false, std::memory_order_release);
 }
 
+// What was released is taken again without growth. A child of a fork, or a program at rest, that
+// changes little goes on without a thread.
 void Scavenger::restart() {
-  wants_restart_.store(false, std::memory_order_relaxed);
+  // The wish is not cleared here: a thread that is about to end may just have made it.
   if (!can_run() || state_.load(std::memory_order_relaxed) != kNoThread) return;
   const bool is_asked_for = callback_.load(std::memory_order_relaxed) != nullptr;
-  if (is_asked_for || page_heap_.retained_bytes() >= kStartBytes) return start_thread();
-  // A small heap: as before the first thread.
-  has_ended_.store(false, std::memory_order_relaxed);
+  const bool is_large = page_heap_.retained_bytes() >= kStartBytes;
+  const bool has_work = freed_without_thread_.load(std::memory_order_relaxed) || changed_much();
+  if (is_asked_for || (is_large && has_work)) start_thread();
 }
 
 void Scavenger::note_limit_passed() {
@@ -169,6 +171,7 @@ void Scavenger::start_thread() {
   if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_relaxed)) return;
   wants_restart_.store(false, std::memory_order_relaxed);
   has_ended_.store(false, std::memory_order_relaxed);
+  freed_without_thread_.store(false, std::memory_order_relaxed);
   if (platform::system_calls_are_filtered() || platform::shares_memory_with_parent() ||
       !platform::start_background_thread(&Scavenger::thread_body, this)) {
     state_.store(kRefused, std::memory_order_relaxed);
@@ -236,6 +239,7 @@ bool Scavenger::end_thread(uint32_t from) {
   // The peaks are of a time that is over when the next thread starts.
   page_heap_.set_retention_goal(Bytes{SIZE_MAX});
   has_ended_.store(true, std::memory_order_relaxed);
+  wants_restart_.store(true, std::memory_order_relaxed);
   return !state_.compare_exchange_strong(from, kNoThread, std::memory_order_seq_cst);
 }
 
@@ -274,9 +278,7 @@ void Scavenger::forget_thread() {
   live_threads_.store(1, std::memory_order_relaxed);
   own_thread_.store(0, std::memory_order_relaxed);
   state_.store(kNoThread, std::memory_order_relaxed);
-  // A program that is told of pressure is told in the child as well.
-  wants_restart_.store(callback_.load(std::memory_order_relaxed) != nullptr,
-                       std::memory_order_relaxed);
+  wants_restart_.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace spanmalloc

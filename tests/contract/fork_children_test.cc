@@ -1,5 +1,6 @@
 // Children that are programs of their own: they start threads that allocate, free what they
-// inherited from any thread, and fork again.
+// inherited from any thread, grow far beyond what they were born with, and fork again. The
+// allocator's own thread, which a fork does not copy, is there again when the child grows.
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@ namespace {
 
 using contract::fill;
 using contract::is_filled;
+using contract::kMiB;
 
 constexpr double kChildSeconds = 60;
 constexpr size_t kThreads = 8;
@@ -44,6 +46,79 @@ void run_threads() {
             0);
   }
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+}
+
+// The number of threads that the kernel knows. Allocates nothing.
+size_t count_threads() {
+  char text[2048];
+  const int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  const ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  if (length <= 0) return 0;
+  text[length] = '\0';
+  const char* line = strstr(text, "\nThreads:");
+  return line == nullptr ? 0 : strtoul(line + 9, nullptr, 10);
+}
+
+bool becomes_true(bool (*condition)()) {
+  for (int i = 0; i < 2000; ++i) {
+    if (condition()) return true;
+    contract::sleep_milliseconds(10);
+  }
+  return condition();
+}
+
+constexpr size_t kManyBlocks = 200000;
+void* many[kManyBlocks];
+
+// 96 MiB, well beyond where the allocator starts its thread.
+void grow() {
+  for (void*& block : many) {
+    block = malloc(500);
+    REQUIRE(block != nullptr);
+    memset(block, 1, 500);
+  }
+}
+
+void shrink() {
+  for (void*& block : many) {
+    free(block);
+    block = nullptr;
+  }
+}
+
+bool has_background_thread() {
+  return count_threads() == 2;
+}
+
+bool is_alone() {
+  return count_threads() == 1;
+}
+
+bool is_small() {
+  return contract::resident_bytes() < 40 * kMiB;
+}
+
+// Grows and shrinks, then has `generations` of descendants do so.
+void live(int generations) {
+  EXPECT(is_alone());
+  grow();
+  EXPECT(becomes_true(has_background_thread));
+  if (generations > 0) {
+    // The first child is born with a large heap, the second with a large free one.
+    EXPECT_EQ(contract::run_in_child(kChildSeconds,
+                                     [=] {
+                                       EXPECT(is_alone());
+                                       shrink();
+                                       live(generations - 1);
+                                     }),
+              0);
+  }
+  shrink();
+  EXPECT(becomes_true(is_small));
+  if (generations > 0) {
+    EXPECT_EQ(contract::run_in_child(kChildSeconds, [=] { live(generations - 1); }), 0);
+  }
 }
 
 }  // namespace
@@ -100,6 +175,11 @@ CASE(the_forking_thread_may_end_in_the_child) {
     REQUIRE(pthread_create(&thread, nullptr, fork_and_end, nullptr) == 0);
     pthread_join(thread, nullptr);
   }
+}
+
+CASE(the_background_thread_is_there_again_in_children) {
+  if (contract::not_promised_by_libc()) return;
+  EXPECT_EQ(contract::run_in_child(3 * kChildSeconds, [] { live(2); }), 0);
 }
 
 RUN_CASES()
