@@ -8,3 +8,15 @@ set(SPANMALLOC_NOT_EMULATED
     OsPageSource.LivesWithASmallAddressSpace  # limits of the process hold for the emulator only
     PageHeapFailures.OfMetadataLoseNothing  # the same
     PageMap*)  # keeps books of each page of terabytes that are only reserved
+
+# Programs, by the names of their tests. They execute themselves or others, set limits that hold for
+# the emulator, start a thread in the child of a process with threads, or some ten thousand threads.
+set(SPANMALLOC_NOT_EMULATED_TESTS
+    contract.new_handler_test contract.startup_test contract.static.startup_test
+    contract.shutdown_test contract.static.shutdown_test contract.descriptors_test
+    contract.options_test contract.spawn_test contract.silent_kernel_test contract.refusals_test
+    contract.limits_test contract.memory_limit_test contract.pressure_callback_test
+    contract.cgroup_limit_test
+    contract.fork_test contract.fork_caches_test contract.thread_exit_test
+    contract.thread_late_free_test contract.static.thread_late_free_test
+    property.within_80_mib property.threads_within_200_mib)

@@ -57,7 +57,7 @@ HOMES["musl"] = Home(
     needs=["musl-gcc", "clang++", "/usr/lib/llvm-14/include/c++/v1/atomic"])
 
 COMPILERS = {"gcc": ("gcc", "g++"), "clang": ("clang", "clang++")}
-LIGHT = {"gcc_O0", "gcc_O2_lto", "clang_O3"}
+LIGHT = {"gcc_O0", "gcc_O2_lto"}
 
 for name, level, lto in itertools.product(COMPILERS, ["O0", "O1", "O2", "O3", "Os"], ["", "_lto"]):
     c_compiler, cxx_compiler = COMPILERS[name]
