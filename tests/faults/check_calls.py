@@ -11,7 +11,7 @@ CANNOT_FAIL = {
     "__errno_location", "__sched_cpucount", "__stack_chk_fail", "abort", "environ", "getauxval",
     "getenv", "getpid", "memchr", "memcmp", "memcpy", "memmove", "memset", "strlen",
     "pthread_attr_destroy", "pthread_attr_setdetachstate",
-    "pthread_attr_setstacksize", "sigfillset", "strstr",
+    "pthread_attr_setstacksize", "dl_iterate_phdr", "raise", "sigemptyset", "sigfillset", "strstr",
 }
 COMPILER_PREFIXES = ("_GLOBAL_OFFSET_TABLE_", "_ZN10spanmalloc", "__popcount", "__clz", "__aarch64")
 

@@ -38,6 +38,7 @@ int __real_pthread_key_create(pthread_key_t*, void (*)(void*));
 int __real_pthread_setspecific(pthread_key_t, const void*);
 int __real_pthread_atfork(void (*)(), void (*)(), void (*)());
 int __real_pthread_sigmask(int, const sigset_t*, sigset_t*);
+int __real_sigaction(int, const struct sigaction*, struct sigaction*);
 }
 
 namespace faults {
@@ -68,6 +69,7 @@ constexpr const char* kNames[kCallCount] = {
     "pthread_setspecific",
     "pthread_atfork",
     "pthread_sigmask",
+    "sigaction",
 };
 
 Record own_record;
@@ -281,6 +283,11 @@ int __wrap_pthread_atfork(void (*prepare)(), void (*parent)(), void (*child)()) 
 int __wrap_pthread_sigmask(int how, const sigset_t* set, sigset_t* before) {
   if (is_refused(Call::kSignalMask)) return EPERM;
   return __real_pthread_sigmask(how, set, before);
+}
+
+int __wrap_sigaction(int signal, const struct sigaction* action, struct sigaction* before) {
+  if (is_refused(Call::kSignalAction)) return refuse(EINVAL);
+  return __real_sigaction(signal, action, before);
 }
 
 }  // extern "C"

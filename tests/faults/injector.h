@@ -30,6 +30,7 @@ enum class Call : uint8_t {
   kThreadValue,
   kForkHandlers,
   kSignalMask,
+  kSignalAction,
   kCount,
 };
 inline constexpr size_t kCallCount = static_cast<size_t>(Call::kCount);
