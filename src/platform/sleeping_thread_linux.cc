@@ -116,6 +116,7 @@ uintptr_t first_stack_end(int thread_id) {
 }  // namespace
 
 int kernel_thread_id() {
+  ErrnoGuard errno_guard;
   return static_cast<int>(syscall(SYS_gettid));
 }
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
 #include <time.h>
 
 // The linker (--wrap=name) sends calls of name() to __wrap_name() and those of __real_name() to the
@@ -38,6 +39,8 @@ int __real_pthread_key_create(pthread_key_t*, void (*)(void*));
 int __real_pthread_setspecific(pthread_key_t, const void*);
 int __real_pthread_atfork(void (*)(), void (*)(), void (*)());
 int __real_pthread_sigmask(int, const sigset_t*, sigset_t*);
+ssize_t __real_process_vm_readv(pid_t, const iovec*, unsigned long, const iovec*, unsigned long,
+                                unsigned long);
 int __real_sigaction(int, const struct sigaction*, struct sigaction*);
 }
 
@@ -70,6 +73,7 @@ constexpr const char* kNames[kCallCount] = {
     "pthread_atfork",
     "pthread_sigmask",
     "sigaction",
+    "process_vm_readv",
 };
 
 Record own_record;
@@ -283,6 +287,12 @@ int __wrap_pthread_atfork(void (*prepare)(), void (*parent)(), void (*child)()) 
 int __wrap_pthread_sigmask(int how, const sigset_t* set, sigset_t* before) {
   if (is_refused(Call::kSignalMask)) return EPERM;
   return __real_pthread_sigmask(how, set, before);
+}
+
+ssize_t __wrap_process_vm_readv(pid_t process, const iovec* to, unsigned long to_count,
+                                const iovec* from, unsigned long from_count, unsigned long flags) {
+  if (is_refused(Call::kReadMemory)) return refuse(is_harsh() ? EFAULT : EPERM);
+  return __real_process_vm_readv(process, to, to_count, from, from_count, flags);
 }
 
 int __wrap_sigaction(int signal, const struct sigaction* action, struct sigaction* before) {

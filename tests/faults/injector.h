@@ -31,6 +31,7 @@ enum class Call : uint8_t {
   kForkHandlers,
   kSignalMask,
   kSignalAction,
+  kReadMemory,
   kCount,
 };
 inline constexpr size_t kCallCount = static_cast<size_t>(Call::kCount);
