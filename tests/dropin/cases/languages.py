@@ -28,7 +28,7 @@ CASES["python3_tests_extensions"] = python_tests(
     "test_memoryio", 400)
 
 CASES["python3_tests_processes"] = python_tests(
-    "test_subprocess test_concurrent_futures test_multiprocessing_main_handling", 500)
+    "test_subprocess test_multiprocessing_main_handling test_popen", 400)
 
 CASES["numpy"] = Case([PYTHON, "/usr/lib/python3/dist-packages/numpy"], rf"""
 OPENBLAS_NUM_THREADS=4 {PYTHON} $INPUTS/arrays.py

@@ -43,6 +43,11 @@ chmod 711 .
 setpriv --reuid=4711 --regid=4711 --clear-groups bash -c 'ulimit -u 1; exec {PYTHON} p.py'
 """)
 
+CASES["exhausted_mappings"] = Case(["gcc"], r"""
+gcc -O1 $INPUTS/exhausted_mappings.c -o exhausted
+./exhausted
+""")
+
 CASES["address_space_layouts"] = Case(["setarch", PYTHON, "perl"], rf"""
 for way in --addr-no-randomize --addr-compat-layout --read-implies-exec --3gb --mmap-page-zero; do
   setarch "$(uname -m)" $way {PYTHON} -c 'import json; print(len(json.dumps([0] * 300000)))'

@@ -39,15 +39,20 @@ static int churn(void) {
 }
 
 int main(void) {
-  free(malloc(1));
+  static char *kept[3000];
+  for (int i = 0; i < 3000; i++) {
+    kept[i] = malloc(size_of(i));
+    memset(kept[i], 'k', size_of(i));
+  }
   if (!exhaust()) {
     puts("no limit of mappings was met");
     return 77;
   }
-  /* 100 MB of blocks that are smaller than what any malloc maps by itself. */
-  printf("%s\n", churn() == kBlocks ? "all" : "not all");
+  /* 100 MB of small blocks: how many can be had is the allocator's affair. What was had once is
+     there again after it was freed. */
+  const int first = churn();
   malloc_trim(0);
-  printf("%s\n", churn() == kBlocks ? "all" : "not all");
+  printf("%s\n", first > 0 && churn() >= first - first / 10 ? "again" : "lost");
   char *grown = NULL;
   for (size_t size = 10; size < 60000; size = size * 3 / 2) {
     grown = realloc(grown, size);
@@ -61,7 +66,10 @@ int main(void) {
     if (large != NULL) large[1000] = 1;
     free(large);
   }
-  fflush(stdout);
+  for (int i = 0; i < 3000; i++) {
+    if (kept[i][size_of(i) - 1] != 'k') puts("damaged");
+    free(kept[i]);
+  }
   char text[100];
   snprintf(text, sizeof text, "%s %d", "a line from stdio after it all", 42);
   puts(text);
