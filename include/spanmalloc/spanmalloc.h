@@ -42,7 +42,8 @@ typedef struct spanmalloc_stats {
   size_t resident;       /* of the whole process, as the system sees it */
   size_t large_count;    /* live large blocks */
   size_t thread_caches;  /* thread caches made so far */
-  size_t scavenged;      /* bytes given back since the start */
+  size_t scavenged;      /* bytes of free pages given back since the start */
+  size_t released_in_spans; /* of free_in_spans and span_waste, what was given back */
 } spanmalloc_stats;
 
 /* Fills *stats as far as stats->size reaches. Returns 0, or -1 when the size is 0. */

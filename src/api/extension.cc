@@ -57,6 +57,7 @@ SPANMALLOC_EXPORT int spanmalloc_get_stats(spanmalloc_stats* stats) {
   full.large_count = now.large_count;
   full.thread_caches = now.thread_caches;
   full.scavenged = now.scavenged;
+  full.released_in_spans = now.released_in_spans;
   memcpy(stats, &full, full.size);
   return 0;
 }

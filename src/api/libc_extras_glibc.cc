@@ -29,7 +29,7 @@ SPANMALLOC_EXPORT struct mallinfo2 mallinfo2(void) {
   platform::ErrnoGuard errno_guard;
   const HeapStats stats = read_stats(heap);
   struct mallinfo2 info {};
-  info.arena = stats.in_use + stats.free_retained;
+  info.arena = stats.in_use - stats.released_in_spans + stats.free_retained;
   info.ordblks = stats.partly_used_spans;
   info.fsmblks = stats.cached;
   info.uordblks = stats.live();

@@ -24,6 +24,7 @@ enum class Option : uint8_t {
   kIdleAgeEpochs,
   kHardening,
   kSampleGuard,
+  kRelease,
   kCount,
 };
 
@@ -83,11 +84,17 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
      "only"},
     {Option::kSampleGuard, "sample_guard", 0, 0, 1000000000,
      "one of so many blocks up to 8 KiB lies between guard pages; 0: none; at start only"},
+    {Option::kRelease, "release", 0, 0, 1,
+     "0 or at_once: memory given back is gone at once; 1 or lazily: when the system is short of "
+     "it; "
+     "at start only",
+     OptionUnit::kNumber, "at_once|lazily"},
 }};
 
 // Whether the option is read when the heap is opened and cannot be changed afterwards.
 constexpr bool is_fixed_at_start(Option option) {
-  return option == Option::kHardening || option == Option::kSampleGuard;
+  return option == Option::kHardening || option == Option::kSampleGuard ||
+         option == Option::kRelease;
 }
 
 class Options {

@@ -82,8 +82,11 @@ void Heap::decide_hardening() {
 
 void Heap::apply_options() {
   // Before the options are known, blocks have ends as well.
-  spans_.set_protection(
-      {.zeroes_new_spans = hardening_.has_ends(), .has_guards = hardening_.has_guards()});
+  spans_.set_protection({.zeroes_new_spans = hardening_.has_ends(),
+                         .has_guards = hardening_.has_guards(),
+                         .released_reads_zero = options_[Option::kRelease] == 0});
+  page_source_.set_release_way(options_[Option::kRelease] == 0 ? OsPageSource::ReleaseWay::kAtOnce
+                                                               : OsPageSource::ReleaseWay::kLazily);
   const auto huge_pages = static_cast<HugePagePolicy>(options_[Option::kHugePages]);
   page_heap_.set_huge_pages(huge_pages == HugePagePolicy::kNewMemory
                                 ? platform::HugePages::kAsk

@@ -5,9 +5,9 @@
 
 namespace spanmalloc {
 
-// Whether the calling thread has got a cache. It gets one in its life: destructors that run after it
-// gave the cache back may still allocate and free, and go without, since nobody would take another
-// one back; so does a thread whose cache is borrowed (see CacheOwner).
+// Whether the calling thread has got a cache. It gets one in its life: destructors that run after
+// it gave the cache back may still allocate and free, and go without, since nobody would take
+// another one back; so does a thread whose cache is borrowed (see CacheOwner).
 extern constinit thread_local bool thread_cache_was_given SPANMALLOC_INITIAL_EXEC_TLS;
 
 }  // namespace spanmalloc

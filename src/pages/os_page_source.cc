@@ -188,18 +188,31 @@ bool OsPageSource::continues_at(PageNumber end, PageCount count) const {
 
 platform::ReleaseResult OsPageSource::release(PageRange pages) {
   const uintptr_t address = window_.address(pages.first);
-  const platform::ReleaseResult result = platform::release(address, pages.count.bytes().value);
+  const size_t bytes = pages.count.bytes().value;
+  if (release_way_.load(std::memory_order_relaxed) == ReleaseWay::kLazily) {
+    return platform::release_lazily(address, bytes);
+  }
+  const platform::ReleaseResult result = platform::release(address, bytes);
   if constexpr (kParanoid) {
     // The page heap makes pages accessible again when it hands them out.
     if (result == platform::ReleaseResult::kReleasedReadsZero) {
-      (void)platform::make_inaccessible(address, pages.count.bytes().value);
+      (void)platform::make_inaccessible(address, bytes);
     }
   }
   return result;
 }
 
 size_t OsPageSource::release_pieces(const platform::MemoryPiece* pieces, size_t count) {
-  return platform::release_pieces(pieces, count);
+  if (release_way_.load(std::memory_order_relaxed) == ReleaseWay::kAtOnce) {
+    return platform::release_pieces(pieces, count);
+  }
+  for (size_t index = 0; index < count; ++index) {
+    if (platform::release_lazily(pieces[index].address, pieces[index].bytes) ==
+        platform::ReleaseResult::kRefused) {
+      return index;
+    }
+  }
+  return count;
 }
 
 void OsPageSource::populate(PageRange pages) {

@@ -1,6 +1,7 @@
 #ifndef SPANMALLOC_PAGES_OS_PAGE_SOURCE_H_
 #define SPANMALLOC_PAGES_OS_PAGE_SOURCE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -41,6 +42,10 @@ class OsPageSource final : public PageSource {
   // REQUIRES: open() succeeded.
   AddressWindow window() const { return window_; }
 
+  // Whether release() gives memory back at once or lazily, see platform::release_lazily().
+  enum class ReleaseWay : uint8_t { kAtOnce, kLazily };
+  void set_release_way(ReleaseWay way) { release_way_.store(way, std::memory_order_relaxed); }
+
   PageRange grow(PageCount at_least) override;
   bool continues_at(PageNumber end, PageCount count) const override;
   platform::ReleaseResult release(PageRange pages) override;
@@ -70,6 +75,7 @@ class OsPageSource final : public PageSource {
   Arena* rest_with(size_t bytes);
   void keep_rest(Arena rest);
 
+  std::atomic<ReleaseWay> release_way_{ReleaseWay::kAtOnce};
   AddressWindow window_;
   size_t arena_bytes_ = 0;
   // What is left of the arena from which the heap grows.

@@ -61,7 +61,7 @@ bool PageHeap::pay_all(PageCount backed) {
 
 void PageHeap::take_back_allocation(PageRange pages, RecordPool* records, void* record) {
   // Some of it was backed: all of it goes back to the system, so that the counts are right.
-  const bool released = source_.release(pages) == platform::ReleaseResult::kReleasedReadsZero;
+  const bool released = source_.release(pages) != platform::ReleaseResult::kRefused;
   MutexLock lock(mutex_);
   if (records != nullptr) records->give_back(record);
   free_locked(pages, released ? Backing::kReleased : Backing::kRetained);

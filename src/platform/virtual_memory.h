@@ -42,10 +42,15 @@ uintptr_t map(size_t bytes, uintptr_t hint);
 [[nodiscard]] bool make_inaccessible(uintptr_t address, size_t bytes);
 
 // What is left in released memory, if the kernel took it at all.
-enum class ReleaseResult { kReleasedReadsZero, kRefused };
+enum class ReleaseResult { kReleasedReadsZero, kReleasedReadsAnything, kRefused };
 
 // Ready -> Prepared: gives the memory back, keeps the range usable.
 ReleaseResult release(uintptr_t address, size_t bytes);
+
+// As release(), but the kernel takes the memory only when it is short of some; until then it counts
+// as resident and keeps its content. Where the kernel knows no such thing (before Linux 4.5), as
+// release().
+ReleaseResult release_lazily(uintptr_t address, size_t bytes);
 
 // A part of the address space.
 struct MemoryPiece {

@@ -212,6 +212,15 @@ ReleaseResult release(uintptr_t address, size_t bytes) {
   return result == 0 ? ReleaseResult::kReleasedReadsZero : ReleaseResult::kRefused;
 }
 
+ReleaseResult release_lazily(uintptr_t address, size_t bytes) {
+  ErrnoGuard errno_guard;
+  if (are_whole_pages(address | bytes) &&
+      madvise(reinterpret_cast<void*>(address), bytes, MADV_FREE) == 0) {
+    return ReleaseResult::kReleasedReadsAnything;
+  }
+  return release(address, bytes);
+}
+
 size_t release_pieces(const MemoryPiece* pieces, size_t count) {
   split_huge_pages_of(pieces, count);
   const size_t done = release_batches(pieces, count);

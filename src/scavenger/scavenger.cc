@@ -59,6 +59,8 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   if (options_[Option::kTrace] != 0) trace(result);
   if (cause == EpochCause::kTimer || cause == EpochCause::kChange) call_back(was_pressed);
   ticking_.store(false, std::memory_order_release);
+  // In use, free and released add up to what is mapped, page by page.
+  if constexpr (kDebugChecks) page_heap_.check_invariants();
   return result;
 }
 

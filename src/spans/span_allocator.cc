@@ -11,7 +11,7 @@
 namespace spanmalloc {
 
 MemoryContent SpanAllocator::content_of(const PageAllocation& allocation) const {
-  if (allocation.is_zero()) return MemoryContent::kZero;
+  if (allocation.is_zero() && released_reads_zero_) return MemoryContent::kZero;
   if (!zeroes_new_spans_) return MemoryContent::kUnknown;
   const uintptr_t base = page_heap_.window().address(allocation.pages.first);
   const size_t bytes = allocation.pages.count.bytes().value;
@@ -83,9 +83,10 @@ Span* SpanAllocator::new_large(PageCount count, PageCount alignment, Growth grow
   Span* span = static_cast<Span*>(record);
   const PageRange pages = guards.inside(allocation.pages);
   // What is released may be the guard.
-  const PageCount zero = allocation.is_zero() ? pages.count
-                         : guards.any()       ? PageCount{0}
-                                              : allocation.released;
+  PageCount zero = allocation.is_zero() ? pages.count
+                   : guards.any()       ? PageCount{0}
+                                        : allocation.released;
+  if (!released_reads_zero_) zero = {};
   span->start_large(pages, address_of(pages.first), zero);
   close_guards(span, guards);
   page_map_.set_large(pages.first, span);

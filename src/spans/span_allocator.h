@@ -25,9 +25,12 @@ class SpanAllocator {
   struct Protection {
     bool zeroes_new_spans = false;
     bool has_guards = false;
+    // False where memory that was given back may keep its content.
+    bool released_reads_zero = true;
   };
   void set_protection(Protection protection) {
     zeroes_new_spans_ = protection.zeroes_new_spans;
+    released_reads_zero_ = protection.released_reads_zero;
     guards_.set_wanted(protection.has_guards);
   }
   size_t guard_bytes() const { return guards_.pages().bytes().value; }
@@ -98,6 +101,7 @@ class SpanAllocator {
   PageHeap& page_heap_;
   PageMap& page_map_;
   bool zeroes_new_spans_ = false;
+  bool released_reads_zero_ = true;
   GuardBudget guards_;
   // Guarded by the page heap's lock.
   RecordPool records_;

@@ -1,5 +1,7 @@
 #include "stats/heap_stats.h"
 
+#include <algorithm>
+
 #include "heap/hardened_large.h"
 
 namespace spanmalloc {
@@ -12,6 +14,7 @@ void read_pages(Heap& from, HeapStats& stats) {
   stats.in_use = pages.in_use.bytes().value;
   stats.free_retained = pages.free_retained.bytes().value;
   stats.released = pages.released.bytes().value;
+  stats.released_in_spans = std::min(from.page_heap().hole_bytes(), stats.in_use);
   stats.scavenged = static_cast<size_t>(pages.scavenged_pages) * kPageBytes;
 }
 

@@ -16,7 +16,8 @@ struct ClassStats {
 };
 
 // Where the memory is, in bytes. Each part is read under its own lock, so the whole is exact only
-// while no thread allocates. in_use + free_retained + released == mapped.
+// while no thread allocates. in_use + free_retained + released == mapped. Backed by memory are
+// resident() bytes at most: what was never touched since it was taken into use is not.
 struct HeapStats {
   size_t mapped = 0;
   size_t in_use = 0;
@@ -30,6 +31,7 @@ struct HeapStats {
   size_t free_in_spans = 0;
   size_t span_waste = 0;
   size_t partly_used_spans = 0;
+  size_t released_in_spans = 0;
   size_t metadata = 0;
   size_t thread_caches = 0;
   std::array<ClassStats, kSizeClassCount> classes{};
@@ -39,6 +41,7 @@ struct HeapStats {
     return small_spans > idle ? small_spans - idle : 0;
   }
   size_t live() const { return live_small() + live_large; }
+  size_t resident() const { return in_use - released_in_spans + free_retained + metadata; }
 };
 
 // Reads all layers; changes nothing.

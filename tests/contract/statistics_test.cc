@@ -1,0 +1,145 @@
+// The library's account of its memory against the kernel's: what it says is in use, retained and
+// metadata, less what was given back inside of spans, is what the process holds.
+#include <dlfcn.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "contract/expect.h"
+#include "contract/process.h"
+#include "spanmalloc/spanmalloc.h"
+
+namespace {
+
+using contract::kKiB;
+using contract::kMiB;
+
+struct Random {
+  uint64_t state;
+  size_t below(size_t bound) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return static_cast<size_t>(state % bound);
+  }
+};
+
+struct Block {
+  char* bytes;
+  size_t size;
+};
+
+constexpr size_t kBlocks = 60000;
+Block* blocks;
+size_t resident_before;
+
+spanmalloc_stats stats_now() {
+  static const auto get = reinterpret_cast<decltype(&spanmalloc_get_stats)>(
+      dlsym(RTLD_DEFAULT, "spanmalloc_get_stats"));
+  spanmalloc_stats stats{};
+  stats.size = sizeof(stats);
+  EXPECT(get != nullptr && get(&stats) == 0);
+  return stats;
+}
+
+void expect_parts_to_add_up(const spanmalloc_stats& stats) {
+  EXPECT_EQ(stats.in_use + stats.free_retained + stats.released, stats.mapped);
+  EXPECT_EQ(
+      stats.live_small + stats.live_large + stats.cached + stats.free_in_spans + stats.span_waste,
+      stats.in_use);
+  EXPECT(stats.released_in_spans <= stats.free_in_spans + stats.span_waste);
+}
+
+// The kernel's figure has the parts of the process that are no heap, which hardly change; the
+// library's has memory that it handed out and the program has not touched yet: rests of spans and
+// of pages taken at once.
+void expect_agreement(const char* when) {
+  const spanmalloc_stats stats = stats_now();
+  expect_parts_to_add_up(stats);
+  const size_t ours = stats.in_use - stats.released_in_spans + stats.free_retained + stats.metadata;
+  const size_t kernels = contract::resident_bytes() - resident_before;
+  const size_t tolerance = 3 * kMiB + ours / 25;
+  contract::say("%s: ours %zu KiB, the kernel's %zu KiB", when, ours / kKiB, kernels / kKiB);
+  EXPECT(ours <= kernels + tolerance);
+  EXPECT(kernels <= ours + tolerance);
+  EXPECT(stats.resident >= kernels);
+}
+
+size_t random_size(Random& random) {
+  switch (random.below(8)) {
+    case 0:
+      return 1 + random.below(60 * kKiB);
+    case 1:
+      return 1 + random.below(8 * kKiB);
+    default:
+      return 1 + random.below(600);
+  }
+}
+
+void fill(Random& random, size_t one_of) {
+  for (size_t index = 0; index < kBlocks; ++index) {
+    Block& block = blocks[index];
+    if (block.bytes != nullptr || random.below(one_of) != 0) continue;
+    block.size = random_size(random);
+    block.bytes = static_cast<char*>(malloc(block.size));
+    REQUIRE(block.bytes != nullptr);
+    memset(block.bytes, 1, block.size);
+  }
+}
+
+void thin_out(Random& random, size_t percent) {
+  for (size_t index = 0; index < kBlocks; ++index) {
+    if (blocks[index].bytes == nullptr || random.below(100) >= percent) continue;
+    free(blocks[index].bytes);
+    blocks[index] = {};
+  }
+}
+
+}  // namespace
+
+CASE(figures_add_up_to_what_the_kernel_says) {
+  if (contract::not_promised_by_libc()) return;
+  blocks = static_cast<Block*>(mmap(nullptr, kBlocks * sizeof(Block), PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+  REQUIRE(blocks != MAP_FAILED);
+  // The lists of libraries and the like are made now.
+  free(malloc(1));
+  stats_now();
+  malloc_trim(0);
+  resident_before = contract::resident_bytes();
+  Random random{12345};
+  for (int round = 0; round < 6; ++round) {
+    fill(random, 1 + random.below(3));
+    expect_agreement("filled");
+    thin_out(random, 50 + random.below(50));
+    expect_agreement("thinned out");
+    malloc_trim(0);
+    expect_agreement("trimmed");
+    EXPECT_EQ(stats_now().free_retained, size_t{0});
+    thin_out(random, 30);
+    expect_agreement("thinned out again");
+  }
+  thin_out(random, 100);
+  malloc_trim(0);
+  expect_agreement("empty");
+}
+
+CASE(the_texts_have_the_same_figures) {
+  if (contract::not_promised_by_libc()) return;
+  const auto json = reinterpret_cast<decltype(&spanmalloc_stats_json)>(
+      dlsym(RTLD_DEFAULT, "spanmalloc_stats_json"));
+  REQUIRE(json != nullptr);
+  static char text[16384];
+  REQUIRE(json(text, sizeof(text)) < sizeof(text));
+  const spanmalloc_stats stats = stats_now();
+  char figure[64];
+  snprintf(figure, sizeof(figure), "\"released_in_spans\": %zu,", stats.released_in_spans);
+  EXPECT(strstr(text, figure) != nullptr);
+  snprintf(figure, sizeof(figure), "\"mapped\": %zu,", stats.mapped);
+  EXPECT(strstr(text, figure) != nullptr);
+  const struct mallinfo2 info = mallinfo2();
+  EXPECT_EQ(info.arena, stats.in_use - stats.released_in_spans + stats.free_retained);
+}
+
+RUN_CASES()
