@@ -196,7 +196,8 @@ void Scavenger::call_back(bool was_pressed) {
   const size_t excess = page_heap_.excess_bytes();
   const bool limit_passed = limit_passed_.exchange(false, std::memory_order_relaxed) || excess > 0;
   if (callback == nullptr) return;
-  void* context = callback_context_.load(std::memory_order_relaxed);
+  void* context = callback_context_.load(std::memory_order_acquire);
+  if (callback_.load(std::memory_order_relaxed) != callback) return;
   if (limit_passed) callback(PressureReason::kLimit, excess, context);
   if (watch_.is_pressed() && !was_pressed) callback(PressureReason::kSystem, excess, context);
 }

@@ -28,7 +28,7 @@ constexpr uint64_t kTicksPerEpoch = 10;
 // Epochs without work before the thread parks: the peaks of the past are forgotten by then, and
 // what was free is released.
 constexpr size_t kIdleEpochsBeforePark = PeakWindow::kEpochs + 2;
-// Epochs that it stays parked before it ends.
+// Epochs that it stays parked before it ends, with a small heap.
 constexpr uint64_t kParkedEpochs = 10;
 
 // Released at most by a tick that runs in the program's own thread: well under a millisecond.
@@ -97,10 +97,17 @@ void Scavenger::note_growth() {
 }
 
 void Scavenger::note_depot_grown() {
-  if (state_.load(std::memory_order_relaxed) == kRunning) return;
+  const uint32_t state = state_.load(std::memory_order_relaxed);
+  if (state == kRunning) return;
   // Magazines may come every few hundred nanoseconds: the sums are made at a few of the calls.
   count_shared_write();
-  if (depot_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook == 0) note_pages_freed();
+  if (depot_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook != 0) return;
+  // Few free pages may come of it, and many holes.
+  if (state == kParked) return wake();
+  if (state == kNoThread && has_ended_.load(std::memory_order_relaxed) && can_run()) {
+    return give_back_freed();
+  }
+  note_pages_freed();
 }
 
 void Scavenger::note_pages_freed() {
@@ -122,7 +129,11 @@ void Scavenger::give_back_freed() {
   count_shared_write();
   if (ticking_.exchange(true, std::memory_order_acquire)) return;
   if (centrals_.depot_bytes() > kWakeBytes) (void)limit_keeper_.drain(key_);
-  (void)page_heap_.scavenge(Bytes{kGiveBackBytes}, ScavengeMode::kForced);
+  if (has_much_to_release()) {
+    (void)page_heap_.scavenge(Bytes{kGiveBackBytes}, ScavengeMode::kForced);
+  }
+  const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Which::kAll);
+  hole_cursor_ = progress.next == kNoPage ? PageNumber{} : progress.next;
   ticking_.store(false, std::memory_order_release);
 }
 
@@ -147,8 +158,10 @@ void Scavenger::note_limit_passed() {
 }
 
 bool Scavenger::set_pressure_callback(PressureCallback callback, void* context) {
-  callback_context_.store(context, std::memory_order_relaxed);
-  // Release: who sees the function sees its context.
+  // No function is ever called with the context of another: who finds the same one before and after
+  // the context has both of one call. Release, and acquire there: in this order.
+  callback_.store(nullptr, std::memory_order_release);
+  callback_context_.store(context, std::memory_order_release);
   callback_.store(callback, std::memory_order_release);
   if (callback == nullptr) return true;
   if (!can_run()) return false;
@@ -253,8 +266,10 @@ bool Scavenger::park() {
   { MutexLock lock(page_heap_.mutex()); }
   while (!has_much_to_release() && state_.load(std::memory_order_relaxed) == kParked) {
     const uint64_t now = clock_.monotonic_ns();
-    if (now >= end) return end_thread(kParked);
-    platform::futex_wait(state_, kParked, std::min(end - now, kParkedLookNs));
+    // Of a large heap much may still become idle by frees alone, and a free cannot start a thread.
+    if (now >= end && page_heap_.retained_bytes() < kStartBytes) return end_thread(kParked);
+    const uint64_t wait_ns = now < end ? std::min(end - now, kParkedLookNs) : kParkedLookNs;
+    platform::futex_wait(state_, kParked, wait_ns);
     if (is_last_thread()) return end_thread(kParked);
   }
   state_.store(kRunning, std::memory_order_relaxed);

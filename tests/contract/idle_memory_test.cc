@@ -62,4 +62,32 @@ CASE(memory_of_an_idle_thread_returns) {
   pthread_join(thread, nullptr);
 }
 
+// The background thread rests when it has had nothing to do for a while. Blocks that are freed
+// afterwards, with no malloc among them, go back as well: most of them leave holes between others.
+CASE(memory_freed_after_a_long_rest_returns) {
+  if (contract::not_promised_by_libc()) return;
+  constexpr size_t kFragments = 200000;
+  constexpr size_t kFragmentBytes = 1000;
+  constexpr size_t kKeptOneOf = 16;
+  for (size_t index = 0; index < kFragments; ++index) {
+    block[index] = malloc(kFragmentBytes);
+    REQUIRE(block[index] != nullptr);
+    memset(block[index], 1, kFragmentBytes);
+  }
+  // With a tick of 100 ms the thread rests by then.
+  contract::sleep_milliseconds(3000);
+  const size_t before = resident_bytes();
+  for (size_t index = 0; index < kFragments; ++index) {
+    if (index % kKeptOneOf != 0) free(block[index]);
+  }
+  // A quarter of the kernel's pages hold a kept block.
+  const double start = contract::now();
+  while (resident_bytes() > before / 2 && contract::now() - start < kSeconds) {
+    contract::sleep_milliseconds(50);
+  }
+  contract::say("resident %zu, %zu after the frees", before, resident_bytes());
+  EXPECT(resident_bytes() < before / 2);
+  for (size_t index = 0; index < kFragments; index += kKeptOneOf) free(block[index]);
+}
+
 RUN_CASES()

@@ -8,7 +8,7 @@
 
 #include "contract/expect.h"
 #include "contract/process.h"
-#include "spanmalloc/spanmalloc.h"
+#include "../../include/spanmalloc/spanmalloc.h"
 
 namespace {
 
