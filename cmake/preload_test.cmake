@@ -2,7 +2,8 @@
 #
 #   spanmalloc_preload_test(NAME name COMMAND program [argument]...
 #                           [LABELS label...] [TIMEOUT seconds] [ENVIRONMENT NAME=value...]
-#                           [PASS_REGULAR_EXPRESSION expression] [WILL_FAIL])
+#                           [PASS_REGULAR_EXPRESSION expression] [WILL_FAIL]
+#                           [CONFIGURATIONS name...])
 #
 # The test passes when the program ends with status 0. COMMAND may name a target of this build:
 #
@@ -13,7 +14,7 @@
 # With PASS_REGULAR_EXPRESSION the output decides and the status is not looked at.
 function(spanmalloc_preload_test)
   cmake_parse_arguments(arg "WILL_FAIL" "NAME;TIMEOUT;PASS_REGULAR_EXPRESSION"
-                        "COMMAND;LABELS;ENVIRONMENT" ${ARGN})
+                        "COMMAND;LABELS;ENVIRONMENT;CONFIGURATIONS" ${ARGN})
   if(NOT arg_NAME OR NOT arg_COMMAND OR arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "spanmalloc_preload_test: NAME and COMMAND are needed; "
                         "not understood: ${arg_UNPARSED_ARGUMENTS}")
@@ -27,7 +28,10 @@ function(spanmalloc_preload_test)
     set(preload "QEMU_SET_ENV=${preload}")
     math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 10")
   endif()
-  add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
+  if(arg_CONFIGURATIONS)
+    list(PREPEND arg_CONFIGURATIONS CONFIGURATIONS)
+  endif()
+  add_test(NAME ${arg_NAME} ${arg_CONFIGURATIONS} COMMAND ${arg_COMMAND})
   set_tests_properties(${arg_NAME} PROPERTIES
     LABELS "${arg_LABELS}"
     TIMEOUT ${arg_TIMEOUT}
