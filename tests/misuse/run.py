@@ -2,8 +2,9 @@
 
 Usage: run.py NAME --program PATH --library PATH
 
-The program prints the pointer in question. It must end by abort(), and the only line on stderr must
-be the sentence of the table below, with that pointer. An empty --library runs it without preload.
+The program prints the pointer in question. It must end as the tables below say: most by abort(),
+with a sentence on stderr that names that pointer, and where a misuse is not detected as if it were
+none. An empty --library runs it without preload.
 """
 import argparse
 import os
@@ -87,44 +88,94 @@ NOT_SILENT = {
     "write_after_free_pointer",
 }
 
+# How a program ends under hardening: (status, first line on stderr after "spanmalloc: "). {pointer}
+# is the pointer that it announced, {block} any. A size is that of the class with the end in it, or what the
+# program asked for, and is not looked at.
+ABORT = -signal.SIGABRT
+SEGFAULT = -signal.SIGSEGV
+NOT_DETECTED = (0, "")
+STILL_THERE = (3, "")
+GUARD_PAGE = (SEGFAULT, "")
+OVERFLOW = (ABORT, r"free\({pointer}\): memory behind a .*block.* was overwritten")
+WROTE = (ABORT, r"malloc\({pointer}\): a free \d+-byte block was written to after its free")
+# A link that was changed can lead to another block, which is then the one that is named.
+WROTE_LINK = (ABORT, r"malloc\({block}\): a free \d+-byte block was written to after its free")
+USED_FREED = (SEGFAULT, r"use after free of a 64-byte block at {block}, \d+ bytes into it")
+BEHIND_END = (SEGFAULT, r"access to a 64-byte block at {pointer}, 0 bytes behind its end")
+WRONG_SIZE = (ABORT, r"operator delete\({pointer}\): size 40 given for a 64-byte block")
+WRONG_ALIGNMENT = (ABORT, r"operator delete\({pointer}\): alignment 4096 given for a block that "
+                          "is not so aligned")
 
-OVERFLOW = r"memory behind a .*block.* was overwritten"
-WROTE = r"a free \d+-byte block was written to after its free"
-
-# What hardening adds: the options under which the program must end, and how: a sentence after
-# "spanmalloc: ", or SIGSEGV.
 LEVELS = ("hardening=1", "hardening=2", "hardening=3", "sample_guard=1")
+
+
+def at_levels(*endings):
+    """The endings of a program at each of LEVELS."""
+    return dict(zip(LEVELS, endings, strict=True))
+
+
+# What hardening changes: for each option all the endings that are right. Programs that are not here
+# end with their sentence of SENTENCES under any option.
 HARDENED = {
-    "overflow_one_byte": {option: OVERFLOW for option in LEVELS[:3]},
-    "overflow_word": {option: OVERFLOW for option in LEVELS[:3]},
-    "overflow_large": {"hardening=1": OVERFLOW, "hardening=2": OVERFLOW, "hardening=3": "SIGSEGV"},
-    "delete_wrong_size": {option: r"size 40 given for a 64-byte block" for option in LEVELS},
-    "write_after_free_reused": {"hardening=2": WROTE, "hardening=3": WROTE,
-                                "sample_guard=1": "SIGSEGV"},
-    "read_after_free": {"sample_guard=1": "SIGSEGV"},
-    "read_after_free_large": {"hardening=3": "SIGSEGV"},
+    "overflow_one_byte": at_levels(*[[OVERFLOW]] * 4),
+    # A sampled block lies at the end of its slot or at its start, at random.
+    "overflow_word": at_levels([OVERFLOW], [OVERFLOW], [OVERFLOW], [OVERFLOW, BEHIND_END]),
+    "overflow_large": at_levels([OVERFLOW], [OVERFLOW], [GUARD_PAGE], [NOT_DETECTED]),
+    "delete_wrong_size": at_levels(*[[WRONG_SIZE]] * 4),
+    "alignment_mismatch": at_levels(*[[WRONG_ALIGNMENT]] * 4),
+    "read_after_free": at_levels([NOT_DETECTED], [NOT_DETECTED], [NOT_DETECTED], [USED_FREED]),
+    "read_after_free_large": at_levels([NOT_DETECTED], [NOT_DETECTED], [GUARD_PAGE],
+                                       [STILL_THERE]),
+    "write_after_free_reused": at_levels([NOT_DETECTED], [WROTE], [WROTE], [USED_FREED]),
+    **{name: at_levels([WROTE_LINK], [WROTE_LINK], [WROTE_LINK], [USED_FREED]) for name in NOT_SILENT},
+}
+WITHOUT_HARDENING = {
+    "overflow_one_byte": [NOT_DETECTED],
+    "overflow_word": [NOT_DETECTED],
+    "overflow_large": [NOT_DETECTED],
+    "delete_wrong_size": [NOT_DETECTED],
+    "alignment_mismatch": [NOT_DETECTED],
+    "read_after_free": [STILL_THERE],
+    "read_after_free_large": [STILL_THERE],
+    "write_after_free_reused": [NOT_DETECTED],
 }
 
+# The memory of the block has gone to blocks of other sizes, or back, as chance has it.
+REUSED = {("double_free_after_other_sizes", option) for option in LEVELS[1:]}
 
-def check_hardened(wanted, status, errors):
-    """How a program ended under hardening, as a fault or None."""
-    if wanted == "SIGSEGV":
-        return None if status == -signal.SIGSEGV else f"ended with {describe(status)}"
-    if status == -signal.SIGABRT and re.match(rf"spanmalloc: .*{wanted}\n", errors):
-        return None
-    return f"ended with {describe(status)}, wanted: {wanted}"
+
+def check_endings(endings, status, pointer, errors):
+    """Whether a program ended in one of these ways, as a fault or None."""
+    for wanted, line in endings:
+        sentence = rf"spanmalloc: {line}\n".format(pointer=pointer, block="0x[0-9a-f]+")
+        if status == wanted and (re.match(sentence, errors) if line else errors == ""):
+            return None
+    return f"ended with {describe(status)}, wanted one of: {endings}"
+
+
+def endings_of(name, options):
+    """The endings of the tables above; None for what ends with its sentence."""
+    if name in HARDENED and options:
+        return HARDENED[name][options]
+    return WITHOUT_HARDENING.get(name)
 
 
 def describe(status):
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
 
 
-def check_sentence(name, status, pointer, errors):
+def check_sentence(name, options, status, pointer, errors):
     call, sentences = SENTENCES[name]
+    if (name, options) in REUSED:
+        sentences = [double(64), interior(64), FOREIGN]
     if status != -signal.SIGABRT:
         return f"ended with {describe(status)}, not by abort()"
+    if options:
+        sentences = [re.sub(r"\d+([- ]byte)", r"\\d+\1", sentence) for sentence in sentences]
     wanted = [rf"spanmalloc: {call}\({pointer}\): {sentence}\n" for sentence in sentences]
-    if not any(re.fullmatch(one, errors) for one in wanted):
+    # A report on a sampled block goes on with its history.
+    match = re.match if options.startswith("sample_guard") else re.fullmatch
+    if not any(match(one, errors) for one in wanted):
         return "none of these on stderr:\n  " + "  ".join(wanted)
     return None
 
@@ -137,10 +188,11 @@ def check_not_silent(status):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(NOT_SILENT | set(SENTENCES) | set(HARDENED)))
+    parser.add_argument("name", choices=sorted(set(SENTENCES) | set(HARDENED)))
     parser.add_argument("--program", required=True)
     parser.add_argument("--library", required=True)
-    parser.add_argument("--options", default="", help="SPANMALLOC_OPTIONS of the program")
+    parser.add_argument("--options", default="", choices=("",) + LEVELS,
+                        help="SPANMALLOC_OPTIONS of the program")
     arguments = parser.parse_args()
     environment = dict(os.environ)
     for variable in ("LD_PRELOAD", "SPANMALLOC_OPTIONS"):
@@ -151,15 +203,15 @@ def main():
         environment["SPANMALLOC_OPTIONS"] = arguments.options
     done = subprocess.run([arguments.program], env=environment, capture_output=True, text=True,
                           errors="replace", timeout=30, check=False)
-    if arguments.name in HARDENED:
-        wanted = HARDENED[arguments.name].get(arguments.options)
-        fault = check_hardened(wanted, done.returncode, done.stderr) if wanted else None
-    elif arguments.options:
-        fault = check_not_silent(done.returncode)
+    pointer = done.stdout.strip()
+    endings = endings_of(arguments.name, arguments.options)
+    if endings:
+        fault = check_endings(endings, done.returncode, pointer, done.stderr)
     elif arguments.name in NOT_SILENT:
         fault = check_not_silent(done.returncode)
     else:
-        fault = check_sentence(arguments.name, done.returncode, done.stdout.strip(), done.stderr)
+        fault = check_sentence(arguments.name, arguments.options, done.returncode, pointer,
+                               done.stderr)
     if fault:
         print(f"{arguments.name}: {fault}\nstdout: {done.stdout}stderr: {done.stderr}")
     return 1 if fault else 0
