@@ -25,6 +25,18 @@ struct KernelSigaction {
 };
 constexpr unsigned long kHasRestorer = 0x04000000;
 
+// System calls of x86-64 in which a thread sleeps while its thread-local variables may be at work:
+// in clone, fork, vfork and clone3, and in waits for a child, which may be one that has the memory
+// and the thread-local storage of its parent; and at the end of a handler, whose frame is off the
+// stack by then.
+constexpr uint64_t kCallsAtWork[] = {15 /* rt_sigreturn */,
+                                     56 /* clone */,
+                                     57 /* fork */,
+                                     58 /* vfork */,
+                                     61 /* wait4 */,
+                                     247 /* waitid */,
+                                     435 /* clone3 */};
+
 // The text of /proc/self/task/<thread>/<name>, ended by a zero; false when there is none.
 bool read_task_file(int thread_id, const char* name, char* text, size_t capacity) {
   char path[64];
@@ -88,7 +100,7 @@ uint64_t times_run(int thread_id) {
   return fields(text) == 3 ? field(text, 2) : 0;
 }
 
-// The stack pointer of a thread that sleeps in a system call; 0 for any other.
+// The stack pointer of a thread that sleeps in a system call, but for those above; 0 for any other.
 uintptr_t sleeping_stack_pointer(int thread_id) {
   char text[256];
   if (!read_task_file(thread_id, "syscall", text, sizeof(text))) return 0;
@@ -97,6 +109,10 @@ uintptr_t sleeping_stack_pointer(int thread_id) {
   constexpr size_t kFields = 9;
   constexpr size_t kStackPointer = 7;
   if (text[0] < '0' || text[0] > '9' || fields(text) != kFields) return 0;
+  const uint64_t call = field(text, 0);
+  for (const uint64_t at_work : kCallsAtWork) {
+    if (call == at_work) return 0;
+  }
   return static_cast<uintptr_t>(field(text, kStackPointer));
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -162,6 +163,47 @@ TEST(SleepWatch, AHandlerOnAPieceOfTheStackIsSeen) {
     EXPECT_FALSE(subject.sleeps());
   }
   sem_post(&wake);
+  thread.join();
+}
+
+// The child of a vfork works with the thread-local variables of the thread that waits for it.
+TEST(SleepWatch, AThreadThatLentItsMemoryToAChildDoesNotSleep) {
+  Subject subject;
+  std::atomic<bool> stop{false};
+  std::thread thread([&] {
+    subject.say_hello();
+    if (vfork() == 0) {
+      while (!stop) sleep_ns(kNsPerMs);
+      _exit(0);
+    }
+  });
+  while (!subject.is_there) sleep_ns(kNsPerMs);
+  for (int round = 0; round < 50; ++round) {
+    sleep_ns(kNsPerMs);
+    EXPECT_FALSE(subject.sleeps());
+  }
+  stop = true;
+  thread.join();
+  EXPECT_GT(waitpid(-1, nullptr, 0), 0);
+}
+
+TEST(SleepWatch, AThreadThatWaitsForAChildDoesNotSleep) {
+  Subject subject;
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    while (true) pause();
+  }
+  std::thread thread([&] {
+    subject.say_hello();
+    waitpid(child, nullptr, 0);
+  });
+  while (!subject.is_there) sleep_ns(kNsPerMs);
+  for (int round = 0; round < 50; ++round) {
+    sleep_ns(kNsPerMs);
+    EXPECT_FALSE(subject.sleeps());
+  }
+  kill(child, SIGKILL);
   thread.join();
 }
 
