@@ -85,10 +85,9 @@ constexpr uint32_t kSlowPathsPerCheck = 2000;
   }
 }
 
-// The head list of the calling thread's current cache is empty.
-Object allocate_small_slow(SizeClass size_class) {
-  if constexpr (kParanoid) check_now_and_then();
-  HotCache* cache = current_cache();
+// `cache` was the calling thread's when its head list was found empty. It is not asked for again:
+// a thread whose cache was borrowed may get it back between two looks, with objects in the list.
+Object allocate_small_slow(HotCache* cache, SizeClass size_class) {
   if (cache != &empty_thread_cache) {
     return allocate_beyond_list(*static_cast<ThreadCache*>(cache), size_class);
   }
@@ -102,7 +101,7 @@ Object allocate_of_class(SizeClass size_class) {
   HotCache* cache = current_cache();
   FreeNode* object = cache->head(size_class);
   FreeNode* next = object->next(cache->key());
-  if (FreeNode::is_end(next)) return allocate_small_slow(size_class);
+  if (FreeNode::is_end(next)) return allocate_small_slow(cache, size_class);
   cache->set_head(size_class, next);
   object->remove_seal();
   return {object, MemoryContent::kUnknown};
@@ -166,6 +165,8 @@ void* allocate_medium_or_large(size_t bytes) {
 
 void* allocate_slow(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_hardened(bytes);
+  // Here, where no pointer to a cache is held: it may sleep.
+  if constexpr (kParanoid) check_now_and_then();
   // A request of no bytes comes here with a list that need not be empty.
   return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
 }
