@@ -84,7 +84,7 @@ void ThreadCacheRegistry::orphan_all_but(ThreadCache* mine) {
   warm_count_ = 0;
   for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
     if (cache == mine) continue;
-    cache->owner().forget();
+    cache->forget_owner();
     cache->note_orphaned();
     push(warm_, cache);
     ++warm_count_;

@@ -287,6 +287,8 @@ void Scavenger::tick_without_thread() {
 }
 
 void Scavenger::forget_thread() {
+  // A thread that was about to reduce the heap to its limit is gone as well.
+  limit_keeper_.start_epoch();
   ticking_.store(false, std::memory_order_relaxed);
   threads_ended_.store(false, std::memory_order_relaxed);
   hastened_.store(false, std::memory_order_relaxed);
