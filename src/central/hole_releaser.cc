@@ -37,6 +37,8 @@ Bytes HoleReleaser::release(const Batch& batch) {
     // Of a span that was given back in part only, nothing is noted as given back.
     const bool is_whole = done == batch.piece_count || batch.owners[done] > index;
     const uint64_t units = is_whole ? loan.units : 0;
+    // What stood behind a refusal was not tried.
+    if (!is_whole && batch.owners[done] < index) loan.span->unsettle_holes();
     released += {static_cast<size_t>(std::popcount(units)) * loan.span->unit_bytes()};
     centrals_[loan.size_class].end_loan(loan, units);
   }
@@ -45,7 +47,9 @@ Bytes HoleReleaser::release(const Batch& batch) {
 
 void HoleReleaser::end_left_over_loans() {
   for (HoleLoan& loan : loans_) {
-    if (loan.span != nullptr) centrals_[loan.size_class].end_loan(loan, 0);
+    if (loan.span == nullptr) continue;
+    loan.span->unsettle_holes();
+    centrals_[loan.size_class].end_loan(loan, 0);
   }
 }
 

@@ -120,19 +120,17 @@ ThreadCache* Heap::adopt_withheld_cache() {
   ThreadCache* cache = withheld_thread_cache;
   if (cache != nullptr && !hardening_.is_on()) {
     withheld_thread_cache = nullptr;
-    put_on_hot_path(cache);
+    set_current_cache(cache);
+    tie_to_thread(cache);
   }
   return cache;
 }
 
-void Heap::put_on_hot_path(ThreadCache* cache) {
-  set_current_cache(cache);
+// From here on the cache may be borrowed while the thread sleeps. Its slot goes with the thread, so
+// only if the thread's end will be told.
+void Heap::tie_to_thread(ThreadCache* cache) {
+  if (current_cache() != cache || !platform::thread_exit_is_registered()) return;
   cache->owner().attach(&current_thread_cache, platform::kernel_thread_id());
-}
-
-void Heap::take_off_hot_path(ThreadCache* cache) {
-  cache->owner().detach();
-  set_current_cache(&empty_thread_cache);
 }
 
 ThreadCache* Heap::keep_cache_in_child() {
@@ -145,7 +143,9 @@ ThreadCache* Heap::keep_cache_in_child() {
     cache->note_orphaned();
     cache->repair_if_orphaned();
   }
-  put_on_hot_path(cache);
+  set_current_cache(cache);
+  // Attached anew: the thread has another identity in the child.
+  if (cache->owner().is_of(&current_thread_cache)) tie_to_thread(cache);
   return cache;
 }
 
@@ -156,21 +156,24 @@ ThreadCache* Heap::attach_thread() {
   ThreadCache* cache = registry_.acquire(key_, class_map().view(), sentinels());
   if (cache == nullptr) return nullptr;
   // From here on the calls below may use malloc.
+  thread_cache_was_given = true;
   if (hardening_.is_on()) {
     withheld_thread_cache = cache;
     prepare_hardened(*cache);
   } else {
-    put_on_hot_path(cache);
+    set_current_cache(cache);
   }
   register_with_system();
+  const bool is_told_of_end = platform::thread_exit_is_registered();
   if (!platform::arm_thread_exit(cache)) {
     // The cache of a thread whose end is not told would be lost with all it holds.
-    take_off_hot_path(cache);
+    set_current_cache(&empty_thread_cache);
     withheld_thread_cache = nullptr;
+    thread_cache_was_given = false;
     registry_.release(cache, ThreadCacheRegistry::Contents::kKept);
     return nullptr;
   }
-  thread_cache_was_given = true;
+  if (is_told_of_end) tie_to_thread(cache);
   scavenger_.note_thread_start();
   return cache;
 }

@@ -108,8 +108,7 @@ class Heap {
   // nothing stands in the way of another try then.
   [[nodiscard]] bool open_window(size_t bytes);
   static void on_thread_exit(void* cache);
-  void put_on_hot_path(ThreadCache* cache);
-  void take_off_hot_path(ThreadCache* cache);
+  static void tie_to_thread(ThreadCache* cache);
   ThreadCache* adopt_withheld_cache();
   void register_with_system();
   void decide_hardening();

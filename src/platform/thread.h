@@ -14,6 +14,8 @@ namespace spanmalloc::platform {
 // REQUIRES: no two calls at a time; none after a call that succeeded.
 [[nodiscard]] bool register_thread_exit(void (*at_exit)(void*));
 
+bool thread_exit_is_registered();
+
 // Makes the exit function, if there is one, run in the calling thread with `argument`, which is not
 // nullptr. May call malloc. False when the system has no memory for it.
 [[nodiscard]] bool arm_thread_exit(void* argument);

@@ -59,8 +59,12 @@ bool register_thread_exit(void (*at_exit)(void*)) {
   return true;
 }
 
+bool thread_exit_is_registered() {
+  return exit_key_is_made.load(std::memory_order_acquire);
+}
+
 bool arm_thread_exit(void* argument) {
-  if (!exit_key_is_made.load(std::memory_order_acquire)) return true;
+  if (!thread_exit_is_registered()) return true;
   ErrnoGuard errno_guard;
   return pthread_setspecific(exit_key, argument) == 0;
 }

@@ -4,6 +4,7 @@
 
 #include "base/text_writer.h"
 #include "platform/system.h"
+#include "platform/thread.h"
 
 namespace spanmalloc {
 
@@ -42,15 +43,17 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   // Acquire and release: the next tick, on whatever thread, sees this one's peaks.
   if (ticking_.exchange(true, std::memory_order_acquire)) return result;
   const bool was_pressed = watch_.is_pressed();
-  if (cause == EpochCause::kTimer) update_watch();
+  // A filter that came after the thread may end the process for what reading files takes.
+  const bool may_read_files = cause == EpochCause::kTimer && !platform::system_calls_are_filtered();
+  if (may_read_files) update_watch();
   start_epoch(cause);
   const ScavengePacer pacer = this->pacer();
   if (cause != EpochCause::kChange) result.drained_bytes = drain();
-  if (cause == EpochCause::kTimer) result.drained_bytes += empty_sleeping_caches();
+  if (may_read_files) result.drained_bytes += empty_sleeping_caches();
   if (limit_keeper_.should_reduce()) (void)limit_keeper_.reduce(key_);
   result.released_bytes = release_surplus(pacer, at_most, cause);
   if (cause != EpochCause::kChange) result.hole_bytes = release_holes(pacer, at_most, cause);
-  if (cause == EpochCause::kTimer) {
+  if (may_read_files) {
     // At the usual pace always: what it moves is no burden.
     const ScavengePacer usual{0, options_[Option::kScavengerCpuPercent],
                               watch_.processor_percent()};

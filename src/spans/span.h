@@ -155,6 +155,7 @@ class Span {
   void set_claim_epoch(uint16_t epoch) { claim_epoch_.store(epoch, std::memory_order_relaxed); }
   // Whether the holes were given back as far as they can be and none has come since.
   bool holes_are_settled() const { return holes_are_settled_.load(std::memory_order_relaxed); }
+  void unsettle_holes() { holes_are_settled_.store(false, std::memory_order_relaxed); }
   void settle_holes() { holes_are_settled_.store(true, std::memory_order_relaxed); }
 
   // Whether the span is on an occupancy list. Whoever holds the lock of a class and finds a span

@@ -127,6 +127,9 @@ TEST(HoleReleaser, ARefusalLeavesEverythingAsItWas) {
   EXPECT_EQ(test.release().value, 0u);
   EXPECT_EQ(test.page_heap.hole_bytes(), 0u);
   test.check();
+  // Behind the span that was refused, none was tried.
+  test.source.refuse_release(false);
+  EXPECT_GT(test.release().value, size_t{1} << 20);
   EXPECT_EQ(claim_objects(test.centrals[size_class], size_class, 3000).size(), 3000u);
 }
 
