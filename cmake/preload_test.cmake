@@ -40,7 +40,9 @@ function(spanmalloc_preload_test)
     set_tests_properties(${arg_NAME} PROPERTIES
       PASS_REGULAR_EXPRESSION "${arg_PASS_REGULAR_EXPRESSION}")
   endif()
-  if(arg_NAME IN_LIST SPANMALLOC_NOT_EMULATED_TESTS)
+  string(REGEX REPLACE "\\.[a-z_]+=.*" "" name_without_options ${arg_NAME})
+  if(arg_NAME IN_LIST SPANMALLOC_NOT_EMULATED_TESTS
+     OR name_without_options IN_LIST SPANMALLOC_NOT_EMULATED_TESTS)
     set_tests_properties(${arg_NAME} PROPERTIES DISABLED TRUE)
   endif()
   if(arg_WILL_FAIL)

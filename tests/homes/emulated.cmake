@@ -2,7 +2,9 @@
 
 # Unit tests, as patterns of gtest.
 set(SPANMALLOC_NOT_EMULATED
-    AllocateDeathTest.*                # executes itself again
+    AllocateDeathTest.*:OpenOrderDeathTest.*  # execute themselves again
+    HugePages.CollapseKeepsWhatMemoryHolds  # any advice succeeds and most does nothing
+    HugePages.APartThatIsReleasedIsSplitOff
     Thread.TheChildOfAForkIsTheOnlyThread  # the emulator has a thread of its own
     VirtualMemory.RefusedRequestsSaySoAndChangeNothing  # releases what is not mapped, and succeeds
     OsPageSource.LivesWithASmallAddressSpace  # limits of the process hold for the emulator only
@@ -10,13 +12,18 @@ set(SPANMALLOC_NOT_EMULATED
     PageMap*)  # keeps books of each page of terabytes that are only reserved
 
 # Programs, by the names of their tests. They execute themselves or others, set limits that hold for
-# the emulator, start a thread in the child of a process with threads, or some ten thousand threads.
+# the emulator, start a thread in the child of a process with threads, start some ten thousand
+# threads, or ask for memory that is the emulator's as well. A name without options stands for
+# itself with any, as NAME.hardening=2.
 set(SPANMALLOC_NOT_EMULATED_TESTS
     contract.new_handler_test contract.startup_test contract.static.startup_test
     contract.shutdown_test contract.static.shutdown_test contract.descriptors_test
     contract.options_test contract.spawn_test contract.silent_kernel_test contract.refusals_test
     contract.limits_test contract.memory_limit_test contract.pressure_callback_test
-    contract.cgroup_limit_test
+    contract.cgroup_limit_test contract.cancel_test contract.sleeping_threads_test
+    contract.huge_pages_test contract.fork_children_test contract.limits_threads
+    contract.used_up_mappings_test contract.fork_storm_test contract.some_of_fork_test
+    contract.fork_handlers_test.hardening=3
     contract.fork_test contract.fork_caches_test contract.thread_exit_test
     contract.thread_late_free_test contract.static.thread_late_free_test
     property.within_80_mib property.threads_within_200_mib)

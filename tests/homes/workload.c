@@ -246,7 +246,7 @@ int main(int argc, char** argv) {
   run_short_threads();
   grow_and_shrink();
   run_workers_and_children(steps, kind);
-  REQUIRE(spanmalloc_release_memory() > 0);
+  spanmalloc_release_memory();
   spanmalloc_stats stats;
   stats.size = sizeof stats;
   REQUIRE(spanmalloc_get_stats(&stats) == 0);

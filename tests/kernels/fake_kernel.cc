@@ -31,6 +31,7 @@ FakeKernel::FakeKernel() {
 
 uintptr_t real_reserve(size_t, uintptr_t) REAL("7reserveEmm");
 uintptr_t real_reserve_prepared(size_t, uintptr_t) REAL("16reserve_preparedEmm");
+uintptr_t real_reserve_zero_readable(size_t) REAL("21reserve_zero_readableEm");
 uintptr_t real_map(size_t, uintptr_t) REAL("3mapEmm");
 bool real_prepare(uintptr_t, size_t) REAL("7prepareEmm");
 bool real_unmap(uintptr_t, size_t) REAL("5unmapEmm");
@@ -44,6 +45,7 @@ size_t fake_physical_memory() FAKE("15physical_memoryEv");
 size_t fake_page_bytes() FAKE("10page_bytesEv");
 uintptr_t fake_reserve(size_t, uintptr_t) FAKE("7reserveEmm");
 uintptr_t fake_reserve_prepared(size_t, uintptr_t) FAKE("16reserve_preparedEmm");
+uintptr_t fake_reserve_zero_readable(size_t) FAKE("21reserve_zero_readableEm");
 uintptr_t fake_map(size_t, uintptr_t) FAKE("3mapEmm");
 bool fake_prepare(uintptr_t, size_t) FAKE("7prepareEmm");
 bool fake_unmap(uintptr_t, size_t) FAKE("5unmapEmm");
@@ -114,6 +116,10 @@ uintptr_t fake_reserve(size_t bytes, uintptr_t hint) {
 }
 uintptr_t fake_reserve_prepared(size_t bytes, uintptr_t hint) {
   return map_whole(bytes, hint, real_reserve_prepared);
+}
+uintptr_t fake_reserve_zero_readable(size_t bytes) {
+  return map_whole(bytes, 0,
+                   [](size_t size, uintptr_t) { return real_reserve_zero_readable(size); });
 }
 uintptr_t fake_map(size_t bytes, uintptr_t hint) {
   return map_whole(bytes, hint, real_map);
