@@ -48,7 +48,10 @@ HOMES = {}
 HOMES["aarch64"] = Home(
     "aarch64-linux-gnu-gcc", ["--toolchain", "{source}/cmake/aarch64-linux-gnu.cmake"],
     ["dynamic", "static_object", "static_pie"],
-    emulator=["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"], arguments=["20000", "lone"],
+    # A child of a fork that starts a thread, the scavenger's too, ends the emulator.
+    emulator=["qemu-aarch64", "-E", "SPANMALLOC_OPTIONS=scavenger=0",
+              "-L", "/usr/aarch64-linux-gnu"],
+    arguments=["20000", "lone"],
     needs=["aarch64-linux-gnu-g++", "qemu-aarch64"])
 
 HOMES["musl"] = Home(
