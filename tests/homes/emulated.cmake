@@ -23,7 +23,8 @@ set(SPANMALLOC_NOT_EMULATED_TESTS
     contract.cgroup_limit_test contract.cancel_test contract.sleeping_threads_test
     contract.huge_pages_test contract.fork_children_test contract.limits_threads
     contract.used_up_mappings_test contract.fork_storm_test contract.some_of_fork_test
-    contract.fork_handlers_test.hardening=3
+    contract.fork_handlers_test.hardening=3 contract.dlopen_test contract.idle_again_test
+    contract.statistics_test
     contract.fork_test contract.fork_caches_test contract.thread_exit_test
     contract.thread_late_free_test contract.static.thread_late_free_test
     property.within_80_mib property.threads_within_200_mib)
