@@ -92,10 +92,10 @@ gdb -nx --batch -ex 'break sum if n == 0' -ex run -ex bt -ex 'print 6 * 7' -ex '
 CASES["strace"] = Case(["strace"], r"""
 strace -o /dev/null true 2> /dev/null || exit 77
 strace -f -qq -e trace=write -e signal=none -o trace sh -c 'echo one; echo two | cat'
-sed 's/^[0-9]* //' trace | sort
+sed 's/^[0-9]* *//' trace | sort
 strace -f -c -o summary sh -c 'for i in 1 2 3 4 5; do true | cat; done'
 grep -c total summary
-""", [(r"^\d+ ", "")])
+""", [(r"^ *\d+ +", "")])
 
 CASES["cmake"] = Case(["cmake", "c++"], r"""
 mkdir source
