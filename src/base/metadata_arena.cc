@@ -27,6 +27,11 @@ MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
   return new (reinterpret_cast<void*>(mapped)) SpareBlock{nullptr, block};
 }
 
+void MetadataArena::keep_spare(SpareBlock* block) {
+  block->next = spare_;
+  spare_ = block;
+}
+
 void MetadataArena::begin_block(SpareBlock* block) {
   next_ = reinterpret_cast<uintptr_t>(block);
   end_ = next_ + block->bytes;
@@ -87,10 +92,15 @@ bool MetadataArena::ensure_mapped(size_t bytes) {
   while (mapped_bytes() < bytes) {
     SpareBlock* block = map_block(kBlockBytes);
     if (block == nullptr) return false;
-    block->next = spare_;
-    spare_ = block;
+    keep_spare(block);
   }
   return true;
+}
+
+void MetadataArena::add_memory(uintptr_t address, size_t bytes) {
+  MutexLock lock(mutex_);
+  mapped_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  keep_spare(new (reinterpret_cast<void*>(address)) SpareBlock{nullptr, bytes});
 }
 
 }  // namespace spanmalloc

@@ -29,6 +29,10 @@ class MetadataArena {
   // can still use every free page in any way. False when the system refuses.
   [[nodiscard]] bool ensure_mapped(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
 
+  // Makes memory from elsewhere usable for records, where the system maps no more for
+  // ensure_mapped(). REQUIRES: Prepared, reads as zero, starts on a page, and is kept for good.
+  void add_memory(uintptr_t address, size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
+
   // Bytes mapped from the system for records so far, whole blocks counted.
   size_t mapped_bytes() const { return mapped_bytes_.load(std::memory_order_relaxed); }
   // Bytes handed out so far.
@@ -44,6 +48,7 @@ class MetadataArena {
   };
 
   SpareBlock* map_block(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
+  void keep_spare(SpareBlock* block) SPANMALLOC_REQUIRES(mutex_);
   void begin_block(SpareBlock* block) SPANMALLOC_REQUIRES(mutex_);
   bool open_block(size_t needed) SPANMALLOC_REQUIRES(mutex_);
 

@@ -38,6 +38,14 @@ bool SparseBytes::reserve(size_t bytes, MetadataArena& arena) {
   return base_ != 0;
 }
 
+// A part of a mapping that changes is a mapping more, of which the process may have used up the
+// number; as a whole the array is made of fewer.
+bool SparseBytes::make_all_writable() {
+  if (!platform::prepare(base_, bytes_)) return false;
+  for (uint64_t& pieces : writable_pieces_) pieces = ~uint64_t{0};
+  return true;
+}
+
 bool SparseBytes::make_writable(size_t begin, size_t end) {
   SPANMALLOC_CHECK(begin <= end && end <= bytes_, "metadata beyond the end of its array");
   if (piece_bytes_ == 0) {
@@ -49,7 +57,7 @@ bool SparseBytes::make_writable(size_t begin, size_t end) {
     if ((writable_pieces_[piece / 64] & bit) != 0) continue;
     const size_t offset = piece * piece_bytes_;
     const size_t length = offset + piece_bytes_ <= bytes_ ? piece_bytes_ : bytes_ - offset;
-    if (!platform::prepare(base_ + offset, length)) return false;
+    if (!platform::prepare(base_ + offset, length)) return make_all_writable();
     writable_pieces_[piece / 64] |= bit;
   }
   return true;

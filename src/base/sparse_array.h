@@ -28,6 +28,8 @@ class SparseBytes {
   size_t bytes() const { return bytes_; }
 
  private:
+  bool make_all_writable();
+
   // Arrays up to this size cost a start more in calls of the kernel than in commit charge.
   static constexpr size_t kMaxBytesInArena = size_t{1} << 20;
   // Pieces are tracked by one bit each, so a large array has larger pieces.

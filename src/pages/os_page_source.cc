@@ -78,6 +78,7 @@ bool OsPageSource::map_first_chunk() {
     }
     (void)platform::unmap(first_.begin, first_.bytes());
   }
+  first_.prepared_end = first_.end;
   current_ = first_;
   // Where the kernel gives huge pages unasked, a small program's first block would cost 2 MiB.
   platform::advise_huge_pages(first_.begin, first_.bytes(), platform::HugePages::kRefuse);
@@ -106,7 +107,7 @@ OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes, Reser
     if (found + room > end) (void)platform::unmap(end, found + room - end);
   }
   platform::name_range(begin, bytes, "spanmalloc heap");
-  return {begin, begin + bytes};
+  return {begin, begin + bytes, 0};
 }
 
 // Reserves behind the current arena, else somewhere in the window; empty when that fails.
@@ -159,24 +160,56 @@ void OsPageSource::keep_rest(Arena rest) {
   if (rest.bytes() > 0) (void)platform::unmap(rest.begin, rest.bytes());
 }
 
+// Makes current_ at least `bytes` bytes long where no new arena is to be had, all of it Prepared.
+bool OsPageSource::extend_current(size_t bytes) {
+  if constexpr (!platform::kAddressHintsAllowed) return false;
+  const size_t missing = bytes - current_.bytes();
+  const Arena wanted{current_.begin, current_.end + missing, 0};
+  if (!is_in_window(wanted) || !prepare(current_, current_.bytes()) ||
+      !platform::extend_prepared(current_.end, missing)) {
+    return false;
+  }
+  current_.end = current_.prepared_end = wanted.end;
+  return true;
+}
+
+// An arena of at least `bytes` bytes; nullptr when refused.
+OsPageSource::Arena* OsPageSource::arena_with(size_t bytes) {
+  if (current_.bytes() >= bytes) return &current_;
+  Arena* const rest = rest_with(bytes);
+  if (rest != nullptr) return rest;
+  return add_arena(bytes) || extend_current(bytes) ? &current_ : nullptr;
+}
+
+// Makes the first `bytes` bytes of the arena Prepared. False when refused.
+bool OsPageSource::prepare(Arena& arena, size_t bytes) {
+  const uintptr_t end = arena.begin + bytes;
+  if (end <= arena.prepared_end) return true;
+  const uintptr_t begin = std::max(arena.begin, arena.prepared_end);
+  if (platform::prepare(begin, end - begin)) {
+    arena.prepared_end = end;
+    return true;
+  }
+  // A part that changes may be a mapping more, the whole is not.
+  if (end == arena.end || !platform::prepare(begin, arena.end - begin)) return false;
+  arena.prepared_end = arena.end;
+  return true;
+}
+
 PageRange OsPageSource::grow(PageCount at_least) {
   if (at_least.value == 0 || at_least > window_.size) return {};
   const size_t bytes = align_up(at_least.bytes().value, kChunkBytes);
-  Arena* arena = &current_;
-  if (current_.bytes() < bytes) {
-    arena = rest_with(bytes);
-    if (arena == nullptr) {
-      if (!add_arena(bytes)) return {};
-      arena = &current_;
-    }
-  }
-  const bool is_prepared =
-      first_is_fresh_ && arena->begin == first_.begin && bytes == first_.bytes();
-  first_is_fresh_ = false;
-  if (!is_prepared && !platform::prepare(arena->begin, bytes)) return {};
+  Arena* const arena = arena_with(bytes);
+  if (arena == nullptr || !prepare(*arena, bytes)) return {};
   const PageNumber first = window_.page(arena->begin);
   arena->begin += bytes;
   return {first, pages_for(bytes)};
+}
+
+platform::MemoryPiece OsPageSource::grow_for_records(Bytes at_least) {
+  const PageRange pages = grow(pages_for(at_least.value));
+  if (pages.count.value == 0) return {0, 0};
+  return {window_.address(pages.first), pages.count.bytes().value};
 }
 
 bool OsPageSource::continues_at(PageNumber end, PageCount count) const {

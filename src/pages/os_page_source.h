@@ -13,7 +13,8 @@ namespace spanmalloc {
 // chunks become Prepared as the heap grows; nothing is ever unmapped that was handed out. An arena
 // is placed by an address hint right behind the last one, so that the heap is one mapping. The
 // first arena is one chunk, Prepared at once: for a small process that is one system call and one
-// mapping.
+// mapping. Where the process has used up its number of mappings, an arena becomes Prepared as a
+// whole, and the last one is made longer.
 //
 // grow() and continues_at() are protected by the page heap's lock, open() by the caller; the
 // others use only the window and are thread-safe.
@@ -47,6 +48,7 @@ class OsPageSource final : public PageSource {
   void set_release_way(ReleaseWay way) { release_way_.store(way, std::memory_order_relaxed); }
 
   PageRange grow(PageCount at_least) override;
+  platform::MemoryPiece grow_for_records(Bytes at_least) override;
   bool continues_at(PageNumber end, PageCount count) const override;
   platform::ReleaseResult release(PageRange pages) override;
   size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) override;
@@ -57,10 +59,11 @@ class OsPageSource final : public PageSource {
   platform::CollapseResult collapse(PageRange pages) override;
 
  private:
-  // Reserved addresses, chunk aligned.
+  // Addresses not handed out yet, chunk aligned.
   struct Arena {
     uintptr_t begin = 0;
     uintptr_t end = 0;
+    uintptr_t prepared_end = 0;  // Prepared up to here, Reserved behind
     size_t bytes() const { return end - begin; }
   };
   // Rests of arenas that were too small for a request; used for later ones.
@@ -72,6 +75,9 @@ class OsPageSource final : public PageSource {
   using Reserve = uintptr_t (*)(size_t bytes, uintptr_t hint);
   Arena reserve_at(uintptr_t hint, size_t bytes, Reserve reserve = &platform::reserve) const;
   bool is_in_window(Arena arena) const;
+  Arena* arena_with(size_t bytes);
+  bool extend_current(size_t bytes);
+  bool prepare(Arena& arena, size_t bytes);
   Arena* rest_with(size_t bytes);
   void keep_rest(Arena rest);
 
@@ -82,8 +88,6 @@ class OsPageSource final : public PageSource {
   Arena current_;
   // The first chunk, which is Prepared from the start.
   Arena first_;
-  // The first chunk is mapped writable, until memory is handed out for the first time.
-  bool first_is_fresh_ = true;
   Arena rests_[kMaxRests];
 };
 

@@ -206,8 +206,17 @@ bool PageHeap::grow_at(PageNumber end, PageCount needed) {
   return source_.continues_at(end, exact) && add_from_source(exact);
 }
 
+bool PageHeap::ensure_metadata(size_t bytes) {
+  if (arena_.ensure_mapped(bytes)) return true;
+  const platform::MemoryPiece memory =
+      source_.grow_for_records(Bytes{bytes - arena_.mapped_bytes()});
+  if (memory.bytes == 0) return false;
+  arena_.add_memory(memory.address, memory.bytes);
+  return true;
+}
+
 bool PageHeap::add_from_source(PageCount wanted) {
-  if (!arena_.ensure_mapped(metadata_for(mapped_pages() + wanted))) return false;
+  if (!ensure_metadata(metadata_for(mapped_pages() + wanted))) return false;
   PageCount got;
   while (got < wanted) {
     // What an earlier call could not add goes first, and no more is asked for until it is in.

@@ -229,6 +229,7 @@ class PageHeap {
   void count_allocation(const PageAllocation& allocation) SPANMALLOC_REQUIRES(mutex_);
   bool grow(PageCount needed) SPANMALLOC_REQUIRES(mutex_);
   bool grow_at(PageNumber end, PageCount needed) SPANMALLOC_REQUIRES(mutex_);
+  bool ensure_metadata(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
   bool add_from_source(PageCount wanted) SPANMALLOC_REQUIRES(mutex_);
   PageCount growth_step(PageCount needed) const SPANMALLOC_REQUIRES(mutex_);
   void advise_new_memory(PageRange pages) SPANMALLOC_REQUIRES(mutex_);

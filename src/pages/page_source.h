@@ -32,6 +32,11 @@ class PageSource {
   // Called under the page heap's lock.
   virtual PageRange grow(PageCount at_least) = 0;
 
+  // Memory as grow() gives it, for the allocator's records: what the heap lies in may grow where
+  // the system gives no mapping more. At least `bytes` bytes, kept for good; 0 when refused. Called
+  // under the page heap's lock.
+  virtual platform::MemoryPiece grow_for_records(Bytes) { return {0, 0}; }
+
   // True when grow(count) would start at `end` as far as the source knows.
   // Called under the page heap's lock.
   virtual bool continues_at(PageNumber end, PageCount count) const = 0;

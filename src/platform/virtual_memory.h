@@ -34,6 +34,11 @@ uintptr_t reserve_zero_readable(size_t bytes);
 // None -> Prepared in one step. Returns 0 when refused.
 uintptr_t map(size_t bytes, uintptr_t hint);
 
+// Makes the Prepared or Ready mapping that ends at `end` longer by `bytes`, which become Prepared,
+// and takes no mapping of the process's number for that. False when the kernel refuses or something
+// lies there.
+[[nodiscard]] bool extend_prepared(uintptr_t end, size_t bytes);
+
 // Reserved (or zero-readable) -> Prepared. False when the kernel refuses; the range is unchanged.
 [[nodiscard]] bool prepare(uintptr_t address, size_t bytes);
 

@@ -192,6 +192,13 @@ uintptr_t map(size_t bytes, uintptr_t hint) {
   return map_anonymous(bytes, hint, PROT_READ | PROT_WRITE, 0);
 }
 
+bool extend_prepared(uintptr_t end, size_t bytes) {
+  ErrnoGuard errno_guard;
+  // The last page of a mapping stands for it.
+  void* last_page = reinterpret_cast<void*>(end - page_bytes());
+  return mremap(last_page, page_bytes(), page_bytes() + bytes, 0) == last_page;
+}
+
 bool prepare(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
   return mprotect(reinterpret_cast<void*>(address), bytes, PROT_READ | PROT_WRITE) == 0;

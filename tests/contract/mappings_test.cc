@@ -137,4 +137,35 @@ CASE(exhausted_mappings_give_null_or_memory) {
   }
 }
 
+// As the C library's break, the heap grows within the mappings that it has.
+CASE(used_up_mappings_leave_small_blocks) {
+  constexpr size_t kBlocks = 200000;
+  static unsigned char* block[kBlocks];
+  free(malloc(100));
+  const Exhaustion exhaustion;
+  if (!exhaustion.is_reached()) {
+    contract::say("note: this system has no such limit");
+    return;
+  }
+  for (int round = 0; round < 2; ++round) {
+    size_t refused = 0;
+    for (size_t i = 0; i < kBlocks; ++i) {
+      const size_t size = 16 + i * 7919 % 985;
+      block[i] = static_cast<unsigned char*>(malloc(size));
+      if (block[i] == nullptr) {
+        ++refused;
+        continue;
+      }
+      block[i][0] = block[i][size - 1] = static_cast<unsigned char>(i);
+    }
+    EXPECT_EQ(refused, 0u);
+    for (size_t i = 0; i < kBlocks; ++i) {
+      const size_t size = 16 + i * 7919 % 985;
+      EXPECT(block[i] == nullptr || block[i][size - 1] == static_cast<unsigned char>(i));
+      free(block[i]);
+    }
+    malloc_trim(0);
+  }
+}
+
 RUN_CASES()

@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "base/record_pool.h"
+#include "platform/virtual_memory.h"
 
 namespace spanmalloc {
 namespace {
@@ -96,6 +97,22 @@ TEST(MetadataArena, WhatIsMappedAheadIsUsedBeforeMoreIsMapped) {
     memset(memory, 1, kBlockBytes / 4);
   }
   EXPECT_EQ(arena.mapped_bytes(), mapped);
+}
+
+TEST(MetadataArena, MemoryFromElsewhereIsUsedBeforeMoreIsMapped) {
+  MetadataArena arena;
+  const uintptr_t elsewhere = platform::map(2 * kBlockBytes, 0);
+  ASSERT_NE(elsewhere, 0u);
+  arena.add_memory(elsewhere, 2 * kBlockBytes);
+  EXPECT_EQ(arena.mapped_bytes(), 2 * kBlockBytes);
+  ASSERT_TRUE(arena.ensure_mapped(2 * kBlockBytes));
+  for (size_t used = 0; used < 2 * kBlockBytes; used += kBlockBytes / 4) {
+    void* memory = arena.allocate(kBlockBytes / 4, 64);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(memory), elsewhere + used);
+    ASSERT_TRUE(is_zero(memory, kBlockBytes / 4));
+  }
+  EXPECT_EQ(arena.mapped_bytes(), 2 * kBlockBytes);
+  EXPECT_TRUE(platform::unmap(elsewhere, 2 * kBlockBytes));
 }
 
 TEST(MetadataArena, SparseMemoryIsZeroAlignedAndLeavesTheRestOfTheBlock) {

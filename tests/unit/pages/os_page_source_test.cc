@@ -14,6 +14,7 @@
 #include "base/metadata_arena.h"
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
+#include "support/used_up_mappings.h"
 
 namespace spanmalloc {
 namespace {
@@ -158,6 +159,40 @@ TEST(OsPageSource, UsesUpTheWindow) {
       mapped += range.count.bytes().value;
     }
     return mapped >= 16 * kGiB && mapped <= 32 * kGiB ? 0 : 3;
+  });
+  EXPECT_EQ(result, 0);
+}
+
+// Where the process has used up its mappings, the heap and its records grow all the same, within
+// the mappings that they have.
+TEST(OsPageSource, GrowsWithoutAMappingMore) {
+  if constexpr (!platform::kAddressHintsAllowed) GTEST_SKIP() << "no hints under this sanitizer";
+  const int result = in_child([] {
+    OsPageSource source;
+    MetadataArena arena;
+    PageHeap heap(source, arena);
+    if (!source.open() || !heap.open(source.window())) return 1;
+    if (!heap.allocate({16}, {1}, Growth::kAllowed).ok()) return 2;
+    // A sanitizer's shadow may leave no place behind the heap.
+    if (source.window().size.bytes().value > 4096 * kGiB) return 0;
+    if (!testing::use_up_mappings()) return 0;
+    const size_t mapped_before = arena.mapped_bytes();
+    // Beyond 1 and 4 GiB other pieces of the arrays over the window are written.
+    for (size_t mapped = 0; mapped < 6 * kGiB; mapped += 64 * kMiB) {
+      const PageAllocation a = heap.allocate(pages_for(64 * kMiB), {1}, Growth::kAllowed);
+      if (!a.ok()) return 3;
+      pointer(source, a.pages.first)[0] = 1;
+      pointer(source, a.pages.end())[-1] = 1;
+    }
+    heap.check_invariants();
+    // Room for the records came out of the heap's growth and is memory.
+    if (arena.mapped_bytes() < mapped_before + 64 * kMiB) return 4;
+    for (size_t used = 0; used < 64 * kMiB; used += kMiB) {
+      void* record = arena.allocate(kMiB, 64);
+      if (record == nullptr) return 5;
+      memset(record, 1, kMiB);
+    }
+    return 0;
   });
   EXPECT_EQ(result, 0);
 }

@@ -71,6 +71,22 @@ TEST_F(VirtualMemory, PartsOfAReservationBecomePreparedAlone) {
   EXPECT_TRUE(unmap(address, 4 * kMiB));
 }
 
+TEST_F(VirtualMemory, AMappingIsExtendedInItsPlaceOrNotAtAll) {
+  if (!kAddressHintsAllowed) GTEST_SKIP() << "no chosen addresses under this sanitizer";
+  const uintptr_t address = reserve_prepared(3 * kMiB, 0);
+  ASSERT_NE(address, 0u);
+  memset(memory(address), 1, kMiB);
+  ASSERT_TRUE(make_inaccessible(address + 2 * kMiB, kMiB));
+  ASSERT_TRUE(unmap(address + kMiB, kMiB));
+  EXPECT_FALSE(extend_prepared(address + kMiB, 2 * kMiB)) << "something lies there";
+  EXPECT_TRUE(extend_prepared(address + kMiB, kMiB));
+  EXPECT_TRUE(is_zero(address + kMiB, kMiB));
+  memset(memory(address + kMiB), 2, kMiB);
+  EXPECT_EQ(memory(address)[kMiB - 1], 1);
+  EXPECT_FALSE(extend_prepared(address + 2 * kMiB, kMiB)) << "something lies there";
+  EXPECT_TRUE(unmap(address, 3 * kMiB));
+}
+
 TEST_F(VirtualMemory, ZeroReadableMemoryReadsAsZeroEverywhereAndIsWrittenInPieces) {
   constexpr size_t kBytes = size_t{1} << 32;
   const uintptr_t address = reserve_zero_readable(kBytes);
