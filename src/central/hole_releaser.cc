@@ -29,18 +29,28 @@ void HoleReleaser::collect(Batch& batch) {
   ++batch.loan_count;
 }
 
+// Which units of each loan the first `done` pieces of the batch are.
+HoleReleaser::UnitsOfLoans HoleReleaser::units_of(const Batch& batch, size_t done) const {
+  UnitsOfLoans units{};
+  for (size_t index = 0; index < done; ++index) {
+    const platform::MemoryPiece& piece = batch.pieces[index];
+    const Span* span = loans_[batch.owners[index]].span;
+    const size_t first = (piece.address - span->base()) / span->unit_bytes();
+    units[batch.owners[index]] |= low_bits(piece.bytes / span->unit_bytes()) << first;
+  }
+  return units;
+}
+
 Bytes HoleReleaser::release(const Batch& batch) {
-  size_t done = page_heap_.release_pieces(batch.pieces.data(), batch.piece_count);
+  const size_t done = page_heap_.release_pieces(batch.pieces.data(), batch.piece_count);
+  const UnitsOfLoans units = units_of(batch, done);
   Bytes released{};
   for (size_t index = 0; index < batch.loan_count; ++index) {
     HoleLoan& loan = loans_[index];
-    // Of a span that was given back in part only, nothing is noted as given back.
-    const bool is_whole = done == batch.piece_count || batch.owners[done] > index;
-    const uint64_t units = is_whole ? loan.units : 0;
-    // What stood behind a refusal was not tried.
-    if (!is_whole && batch.owners[done] < index) loan.span->unsettle_holes();
-    released += {static_cast<size_t>(std::popcount(units)) * loan.span->unit_bytes()};
-    centrals_[loan.size_class].end_loan(loan, units);
+    // Of the spans behind a refusal, none was tried.
+    if (done < batch.piece_count && batch.owners[done] < index) loan.span->unsettle_holes();
+    released += {static_cast<size_t>(std::popcount(units[index])) * loan.span->unit_bytes()};
+    centrals_[loan.size_class].end_loan(loan, units[index]);
   }
   return released;
 }

@@ -66,6 +66,8 @@ class HoleReleaser {
 
   bool is_candidate(const Span* span, Which which) const;
   void collect(Batch& batch);
+  using UnitsOfLoans = std::array<uint64_t, kMaxLoans>;
+  UnitsOfLoans units_of(const Batch& batch, size_t done) const;
   Bytes release(const Batch& batch);
   void end_left_over_loans();
 

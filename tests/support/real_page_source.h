@@ -38,6 +38,8 @@ class RealPageSource final : public PageSource {
   // Refuses the `nth` request from now on (1: the next one; 0: none).
   void fail_grow(size_t nth) { countdown_ = nth; }
   void refuse_release(bool refuse) { refuse_release_ = refuse; }
+  // Refuses what is behind so many pieces of a call of release_pieces().
+  void limit_pieces(size_t pieces) { most_pieces_ = pieces; }
 
   PageRange grow(PageCount at_least) override {
     ++grow_calls_;
@@ -58,6 +60,7 @@ class RealPageSource final : public PageSource {
   }
   size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) override {
     if (refuse_release_) return 0;
+    if (count > most_pieces_) count = most_pieces_;
     for (size_t index = 0; index < count; ++index) released_bytes_ += pieces[index].bytes;
     return platform::release_pieces(pieces, count);
   }
@@ -75,6 +78,7 @@ class RealPageSource final : public PageSource {
   PageNumber next_{0};
   size_t grow_calls_ = 0;
   size_t countdown_ = 0;
+  size_t most_pieces_ = SIZE_MAX;
   std::atomic<bool> refuse_release_{false};
   std::atomic<size_t> released_bytes_{0};
   std::atomic<size_t> populate_calls_{0};

@@ -133,6 +133,26 @@ TEST(HoleReleaser, ARefusalLeavesEverythingAsItWas) {
   EXPECT_EQ(claim_objects(test.centrals[size_class], size_class, 3000).size(), 3000u);
 }
 
+TEST(HoleReleaser, OfASpanGivenBackInPartThatPartIsNoted) {
+  for (const size_t most : {1, 2, 3, 7, 20}) {
+    Fixture test;
+    const SizeClass size_class = size_class_of(1024);
+    const std::vector<FreeNode*> kept = test.fragment(size_class, 4096, 8);
+    test.source.limit_pieces(most);
+    const Bytes released = test.release();
+    EXPECT_GT(released.value, 0u) << most;
+    EXPECT_EQ(released.value, test.source.released_bytes());
+    EXPECT_EQ(released.value, test.page_heap.hole_bytes());
+    test.check();
+    for (const FreeNode* object : kept) ASSERT_TRUE(is_filled(object, size_class));
+    // As the spans end, their pages are counted as released or not, each once.
+    drain_objects(test.centrals[size_class], kept);
+    EXPECT_EQ(test.page_heap.hole_bytes(), 0u);
+    EXPECT_EQ(test.page_heap.in_use_bytes(), 0u);
+    test.check();
+  }
+}
+
 TEST(HoleReleaser, AnotherThreadAtItIsLeftAlone) {
   Fixture test;
   test.fragment(size_class_of(1024), 4096, 16);
