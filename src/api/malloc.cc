@@ -1,6 +1,7 @@
 // The C interface of malloc. Each function is its contract (sizes, alignments, errno) around the
 // heap's functions; the rules are those of glibc where standards leave a choice.
 
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>

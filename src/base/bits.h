@@ -1,14 +1,14 @@
 #ifndef SPANMALLOC_BASE_BITS_H_
 #define SPANMALLOC_BASE_BITS_H_
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 namespace spanmalloc {
 
 constexpr bool is_power_of_two(size_t value) {
-  return std::has_single_bit(value);
+  // std::has_single_bit() is a call where the processor need not count bits.
+  return value != 0 && (value & (value - 1)) == 0;
 }
 
 // REQUIRES: alignment is a power of two.

@@ -66,18 +66,6 @@ void ThreadCache::accept(SizeClass size_class, const Claim& claim) {
   own.bits = claim.bits;
 }
 
-void* ThreadCache::take_from_claim(SizeClass size_class, MemoryContent* content) {
-  Claim& claim = reserves_[size_class].claim;
-  const size_t index = static_cast<size_t>(std::countr_zero(claim.bits));
-  claim.bits &= claim.bits - 1;
-  FreeNode* object =
-      reinterpret_cast<FreeNode*>(claim.word_base + index * kSizeClasses[size_class].object_bytes);
-  *content = claim.content;
-  // Memory that is not zero may still carry the seal of an earlier life.
-  if (claim.content == MemoryContent::kUnknown) object->remove_seal();
-  return object;
-}
-
 void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, const Span& span,
                                        uint64_t random) {
   Claim& claim = reserves_[span.size_class()].claim;

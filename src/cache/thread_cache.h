@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -113,6 +114,18 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void* exchange_with_claim(void* object, MemoryContent content, const Span& span, uint64_t random);
 
   bool has_claim(SizeClass size_class) const { return !reserves_[size_class].claim.empty(); }
+  // The claimed object of the lowest address. REQUIRES: has_claim(size_class).
+  void* take_from_claim(SizeClass size_class, MemoryContent* content) {
+    Claim& claim = reserves_[size_class].claim;
+    const size_t index = static_cast<size_t>(std::countr_zero(claim.bits));
+    claim.bits &= claim.bits - 1;
+    const size_t object_bytes = kSizeClasses[size_class].object_bytes;
+    auto* object = reinterpret_cast<FreeNode*>(claim.word_base + index * object_bytes);
+    *content = claim.content;
+    // Memory that is not zero may still carry the seal of an earlier life.
+    if (claim.content == MemoryContent::kUnknown) object->remove_seal();
+    return object;
+  }
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
   void accept(SizeClass size_class, const Claim& claim);
 
@@ -188,7 +201,6 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     Claim claim;
   };
 
-  void* take_from_claim(SizeClass size_class, MemoryContent* content);
   List head_list(SizeClass size_class) const {
     return {heads_[size_class], head_capacities_[size_class]};
   }

@@ -1,6 +1,7 @@
 #include "heap/allocate.h"
 
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -85,10 +86,24 @@ constexpr uint32_t kSlowPathsPerCheck = 2000;
   }
 }
 
+// Takes the next object of the thread's claim; false when the full slow path is due. REQUIRES: the
+// cache is not the empty one. Like the hot path it makes no system call, so it needs no CacheUse.
+SPANMALLOC_ALWAYS_INLINE bool take_claimed(HotCache* cache, SizeClass size_class, Object* object) {
+  auto* own = static_cast<ThreadCache*>(cache);
+  // A head that is no sentinel is a list, or a block whose link the program has overwritten.
+  if (!own->has_claim(size_class) || !heap.sentinels().contains(own->head(size_class))) {
+    return false;
+  }
+  object->address = own->take_from_claim(size_class, &object->content);
+  return true;
+}
+
 // `cache` was the calling thread's when its head list was found empty. It is not asked for again:
 // a thread whose cache was borrowed may get it back between two looks, with objects in the list.
 Object allocate_small_slow(HotCache* cache, SizeClass size_class) {
   if (cache != &empty_thread_cache) {
+    Object object;
+    if (take_claimed(cache, size_class, &object)) return object;
     return allocate_beyond_list(*static_cast<ThreadCache*>(cache), size_class);
   }
   if (heap.attach_thread() == nullptr) return allocate_without_cache(size_class);
@@ -96,15 +111,23 @@ Object allocate_small_slow(HotCache* cache, SizeClass size_class) {
   return allocate_of_class(size_class);
 }
 
-// As the hot path, for a class that the caller chose; also tells what is in the memory.
-Object allocate_of_class(SizeClass size_class) {
-  HotCache* cache = current_cache();
+// As the hot path, for a class that the caller chose; nullptr when the cache's list is empty.
+SPANMALLOC_ALWAYS_INLINE FreeNode* pop(HotCache* cache, SizeClass size_class) {
   FreeNode* object = cache->head(size_class);
   FreeNode* next = object->next(cache->key());
-  if (FreeNode::is_end(next)) return allocate_small_slow(cache, size_class);
+  if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return nullptr;
   cache->set_head(size_class, next);
+  std::atomic_signal_fence(std::memory_order_release);
+  __builtin_prefetch(next, 1);
   object->remove_seal();
-  return {object, MemoryContent::kUnknown};
+  return object;
+}
+
+// Also tells what is in the memory.
+Object allocate_of_class(SizeClass size_class) {
+  HotCache* cache = current_cache();
+  if (FreeNode* object = pop(cache, size_class)) return {object, MemoryContent::kUnknown};
+  return allocate_small_slow(cache, size_class);
 }
 
 void* or_no_memory(void* pointer) {
@@ -157,21 +180,20 @@ void fill_freed(void* pointer) {
   memset(pointer, kFreedByte, bytes);
 }
 
-void* allocate_medium_or_large(size_t bytes) {
+namespace {
+
+// The rest of the function in its name, once the head list is empty or there is no class.
+
+SPANMALLOC_NOINLINE void* allocate_beyond_claim(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_hardened(bytes);
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes));
-  return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
-}
-
-void* allocate_slow(size_t bytes) {
-  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_hardened(bytes);
   // Here, where no pointer to a cache is held: it may sleep.
   if constexpr (kParanoid) check_now_and_then();
   // A request of no bytes comes here with a list that need not be empty.
   return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
 }
 
-void* allocate_zeroed(size_t bytes) {
+SPANMALLOC_NOINLINE void* allocate_zeroed_beyond_list(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_zeroed_hardened(bytes);
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large_zeroed(bytes));
   const SizeClass size_class = size_class_of(bytes);
@@ -182,14 +204,49 @@ void* allocate_zeroed(size_t bytes) {
   return or_no_memory(object.address);
 }
 
-void* allocate_aligned(size_t bytes, size_t alignment) {
-  if (alignment <= kMinAlignment) return allocate(bytes);
+SPANMALLOC_NOINLINE void* allocate_aligned_beyond_list(size_t bytes, size_t alignment) {
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
     return allocate_aligned_hardened(bytes, alignment);
   }
   const SizeClass size_class = size_class_of_aligned(bytes, alignment);
   if (size_class != kNoSizeClass) return or_no_memory(allocate_of_class(size_class).address);
   return or_no_memory(allocate_large(bytes, alignment));
+}
+
+}  // namespace
+
+void* allocate_medium_or_large(size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(bytes > kMaxSmallBytes)) return allocate_beyond_claim(bytes);
+  FreeNode* object = pop(current_cache(), size_class_from_table(bytes));
+  if (SPANMALLOC_UNLIKELY(object == nullptr)) return allocate_slow(bytes);
+  return object;
+}
+
+void* allocate_slow(size_t bytes) {
+  HotCache* cache = current_cache();
+  // Under hardening the current cache is the empty one.
+  if (SPANMALLOC_LIKELY(cache != &empty_thread_cache)) {
+    Object object;
+    if (take_claimed(cache, size_class_of(bytes), &object)) return object.address;
+  }
+  return allocate_beyond_claim(bytes);
+}
+
+void* allocate_zeroed(size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(bytes > kMaxSmallBytes)) return allocate_zeroed_beyond_list(bytes);
+  const SizeClass size_class = size_class_of(bytes);
+  FreeNode* object = pop(current_cache(), size_class);
+  if (SPANMALLOC_UNLIKELY(object == nullptr)) return allocate_zeroed_beyond_list(bytes);
+  // To the end of what malloc_usable_size() tells, as in glibc: there are programs that use it.
+  return memset(static_cast<void*>(object), 0, kSizeClasses[size_class].object_bytes);
+}
+
+void* allocate_aligned(size_t bytes, size_t alignment) {
+  if (alignment <= kMinAlignment) return allocate(bytes);
+  // The list of no class is empty.
+  FreeNode* object = pop(current_cache(), size_class_of_aligned(bytes, alignment));
+  if (SPANMALLOC_UNLIKELY(object == nullptr)) return allocate_aligned_beyond_list(bytes, alignment);
+  return object;
 }
 
 void deallocate_slow(void* pointer) {

@@ -1,6 +1,7 @@
 #include "pages/page_bitmap.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/bits.h"
 

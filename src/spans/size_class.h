@@ -12,6 +12,7 @@
 #define SPANMALLOC_SPANS_SIZE_CLASS_H_
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -142,12 +143,15 @@ constexpr size_t linear_size_class_of(size_t bytes) {
   return (bytes + (kLinearStepBytes - 1)) / kLinearStepBytes;
 }
 
+// The class of a size from kMaxLinearBytes to kMaxSmallBytes; for a smaller one, a class with room.
+constexpr SizeClass size_class_from_table(size_t bytes) {
+  using size_class_detail::kTableStepBytes;
+  return size_class_detail::kTable[(bytes + (kTableStepBytes - 1)) / kTableStepBytes];
+}
+
 // The smallest class whose objects have `bytes` bytes. REQUIRES: bytes <= kMaxSmallBytes.
 constexpr SizeClass size_class_of(size_t bytes) {
-  using size_class_detail::kTableStepBytes;
-  if (bytes > kMaxLinearBytes) {
-    return size_class_detail::kTable[(bytes + (kTableStepBytes - 1)) / kTableStepBytes];
-  }
+  if (bytes > kMaxLinearBytes) return size_class_from_table(bytes);
   return bytes > 0 ? static_cast<SizeClass>(linear_size_class_of(bytes)) : SizeClass{1};
 }
 
@@ -157,13 +161,10 @@ constexpr SizeClass size_class_of_aligned(size_t bytes, size_t alignment) {
   if (alignment > kPageBytes || bytes > kMaxSmallBytes) return kNoSizeClass;
   const size_t rounded = bytes <= alignment ? alignment : align_up(bytes, alignment);
   if (rounded > kMaxSmallBytes) return kNoSizeClass;
-  // A span starts on a page, so its objects are aligned as their size is.
-  size_t size_class = size_class_of(rounded);
-  while (size_class < kSizeClassCount &&
-         !is_aligned(kSizeClasses[size_class].object_bytes, alignment)) {
-    ++size_class;
-  }
-  return size_class < kSizeClassCount ? static_cast<SizeClass>(size_class) : kNoSizeClass;
+  // A span starts on a page, so its objects are aligned as their size is. Steps between classes are
+  // powers of two: a larger step than the alignment makes every size a multiple of it, and with a
+  // smaller one the rounded size is that of a class.
+  return size_class_of(rounded);
 }
 
 static_assert(kSizeClassCount <= 256, "a class is one byte in the page map");

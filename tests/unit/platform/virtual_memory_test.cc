@@ -20,7 +20,9 @@ constexpr size_t kMiB = size_t{1} << 20;
 constexpr size_t kImpossibleBytes = size_t{1} << 60;
 constexpr int kMark = 12345;  // a value of errno that no call sets
 
-unsigned char* memory(uintptr_t address) { return reinterpret_cast<unsigned char*>(address); }
+unsigned char* memory(uintptr_t address) {
+  return reinterpret_cast<unsigned char*>(address);
+}
 
 bool is_zero(uintptr_t address, size_t bytes) {
   for (size_t offset = 0; offset < bytes; ++offset) {
@@ -203,7 +205,8 @@ TEST_F(VirtualMemory, MovePagesBringsContentAndLeavesAZeroUsableSource) {
   const uintptr_t to = map(2 * kMiB, 0);
   memset(memory(from), 0xab, kMiB);
   memset(memory(to), 0xcd, 2 * kMiB);
-  if (move_pages(from, to, kMiB) != MoveResult::kMoved) GTEST_SKIP() << "this kernel moves no pages";
+  if (move_pages(from, to, kMiB) != MoveResult::kMoved)
+    GTEST_SKIP() << "this kernel moves no pages";
   for (size_t offset = 0; offset < kMiB; ++offset) ASSERT_EQ(memory(to)[offset], 0xab);
   EXPECT_EQ(memory(to)[kMiB], 0xcd) << "behind the target";
   EXPECT_EQ(resident_pages(from, kMiB), 0u);
