@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <set>
@@ -167,6 +168,18 @@ TEST(OsPageSource, UsesUpTheWindow) {
 // the mappings that they have.
 TEST(OsPageSource, GrowsWithoutAMappingMore) {
   if constexpr (!platform::kAddressHintsAllowed) GTEST_SKIP() << "no hints under this sanitizer";
+  // In a process of its own: what other tests have left mapped may stand where this heap grows.
+  constexpr const char* kAlone = "SPANMALLOC_TEST_ALONE";
+  if (getenv(kAlone) == nullptr) {
+    const int result = in_child([] {
+      setenv(kAlone, "1", 1);
+      execl("/proc/self/exe", "unit.pages", "--gtest_filter=OsPageSource.GrowsWithoutAMappingMore",
+            static_cast<char*>(nullptr));
+      return 9;
+    });
+    EXPECT_EQ(result, 0);
+    return;
+  }
   const int result = in_child([] {
     OsPageSource source;
     MetadataArena arena;
