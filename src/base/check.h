@@ -3,6 +3,9 @@
 #ifndef SPANMALLOC_BASE_CHECK_H_
 #define SPANMALLOC_BASE_CHECK_H_
 
+#include <cstddef>
+#include <cstdint>
+
 #include "base/config.h"
 #include "platform/compiler.h"
 
@@ -12,6 +15,12 @@ namespace spanmalloc {
 [[noreturn]] SPANMALLOC_COLD void fatal(const char* sentence);
 
 [[noreturn]] SPANMALLOC_COLD void check_failed(const char* sentence, const char* file, int line);
+
+// Whether more was taken off a counter than was added: of nothing that fits into memory are there
+// so many.
+constexpr bool is_below_zero(size_t count) {
+  return count > SIZE_MAX / 2;
+}
 
 }  // namespace spanmalloc
 

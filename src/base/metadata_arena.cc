@@ -16,6 +16,12 @@ constexpr size_t kBlockBytes = 1 << 20;
 // address window and for the first records, in one mapping that is smaller than a huge page.
 constexpr size_t kFirstBlockBytes = (size_t{2} << 20) - (size_t{16} << 10);
 
+constexpr size_t kMaxAlignment = 4096;
+
+bool overlap(uintptr_t begin, uintptr_t end, uintptr_t other_begin, uintptr_t other_end) {
+  return begin < other_end && other_begin < end;
+}
+
 }  // namespace
 
 MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
@@ -53,7 +59,8 @@ bool MetadataArena::open_block(size_t needed) {
 }
 
 void* MetadataArena::allocate(size_t bytes, size_t alignment) {
-  SPANMALLOC_DCHECK(is_power_of_two(alignment) && alignment <= 4096, "bad metadata alignment");
+  SPANMALLOC_DCHECK(is_power_of_two(alignment) && alignment <= kMaxAlignment,
+                    "bad metadata alignment");
   MutexLock lock(mutex_);
   uintptr_t start = align_up(next_, alignment);
   if (next_ == 0 || start + bytes > end_) {
@@ -101,6 +108,35 @@ void MetadataArena::add_memory(uintptr_t address, size_t bytes) {
   MutexLock lock(mutex_);
   mapped_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   keep_spare(new (reinterpret_cast<void*>(address)) SpareBlock{nullptr, bytes});
+}
+
+void MetadataArena::check_invariants() {
+  MutexLock lock(mutex_);
+  // Ends of blocks that were too short for the next record are in none of the sums.
+  const size_t mapped = mapped_bytes();
+  size_t known = used_bytes();
+  SPANMALLOC_CHECK(known <= mapped, "more metadata is used than was mapped");
+  SPANMALLOC_CHECK(next_ <= end_, "metadata was handed out behind the end of its block");
+  SPANMALLOC_CHECK(end_ - next_ <= mapped - known, "more metadata is left than was mapped");
+  known += end_ - next_;
+  // The sum also ends the walk where the list has become a circle.
+  for (const SpareBlock* block = spare_; block != nullptr; block = block->next) {
+    SPANMALLOC_CHECK(is_aligned(reinterpret_cast<uintptr_t>(block), kMaxAlignment),
+                     "a spare block of metadata starts on no page");
+    SPANMALLOC_CHECK(block->bytes >= sizeof(SpareBlock) && block->bytes <= mapped - known,
+                     "a spare block of metadata has a wrong length");
+    known += block->bytes;
+  }
+  for (const SpareBlock* block = spare_; block != nullptr; block = block->next) {
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(block);
+    const uintptr_t end = begin + block->bytes;
+    SPANMALLOC_CHECK(!overlap(begin, end, next_, end_), "a spare block of metadata is in use");
+    for (const SpareBlock* other = block->next; other != nullptr; other = other->next) {
+      const uintptr_t other_begin = reinterpret_cast<uintptr_t>(other);
+      SPANMALLOC_CHECK(!overlap(begin, end, other_begin, other_begin + other->bytes),
+                       "spare blocks of metadata overlap");
+    }
+  }
 }
 
 }  // namespace spanmalloc

@@ -38,6 +38,10 @@ class MetadataArena {
   // Bytes handed out so far.
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
 
+  // Verifies that what is handed out and what is left are no more than was mapped, and that no two
+  // spare blocks overlap. Takes time in proportion to the square of their number.
+  void check_invariants() SPANMALLOC_EXCLUDES(mutex_);
+
   Mutex& mutex() { return mutex_; }
 
  private:

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <new>
 
+#include "base/check.h"
 #include "base/metadata_arena.h"
 
 namespace spanmalloc {
@@ -26,7 +27,9 @@ class RecordPool {
       return record;
     }
     void* record = arena_.allocate(record_bytes_, alignment_);
-    if (record != nullptr) set_in_use(in_use() + 1);
+    if (record == nullptr) return nullptr;
+    ++made_;
+    set_in_use(in_use() + 1);
     return record;
   }
 
@@ -39,6 +42,20 @@ class RecordPool {
   size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
   size_t record_bytes() const { return record_bytes_; }
 
+  // Verifies that every record is in use or free, once, and calls check(record) for each free one,
+  // a const void*. REQUIRES: the owner's lock is held.
+  template <typename Check>
+  void check_invariants(Check check) const {
+    SPANMALLOC_CHECK(in_use() <= made_, "more records are in use than were made");
+    const size_t wanted = made_ - in_use();
+    size_t free = 0;
+    for (const FreeRecord* record = free_; record != nullptr; record = record->next) {
+      SPANMALLOC_CHECK(++free <= wanted, "a record is free twice");
+      check(static_cast<const void*>(record));
+    }
+    SPANMALLOC_CHECK(free == wanted, "a record is lost");
+  }
+
  private:
   struct FreeRecord {
     FreeRecord* next;
@@ -50,6 +67,7 @@ class RecordPool {
   const size_t record_bytes_;
   const size_t alignment_;
   FreeRecord* free_ = nullptr;
+  size_t made_ = 0;
   std::atomic<size_t> in_use_{0};
 };
 

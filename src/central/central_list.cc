@@ -249,6 +249,17 @@ void CentralList::check_invariants() const {
   MutexLock lock(state_.mutex);
   state_.with_room.check_invariants();
   state_.depot.check_invariants();
+  SpanAllocator::HeldSpans held;
+  state_.with_room.for_each([&](const Span& span) {
+    SPANMALLOC_CHECK(span.size_class() == size_class_, "a span is listed with another class");
+    environment_.page_map.check_invariants(span);
+    ++held.count;
+    held.pages += span.pages().count;
+    held.guards += span.guards().total();
+  });
+  SPANMALLOC_CHECK(state_.span_count.load(std::memory_order_relaxed) >= held.count,
+                   "a class has more spans than it counts");
+  environment_.spans.check_counts(held);
 }
 
 }  // namespace spanmalloc

@@ -257,13 +257,16 @@ size_t Heap::release_everything() {
 
 void Heap::check_invariants() {
   if (!is_open()) return;
-  guarded_blocks_.check_invariants();
+  arena_.check_invariants();
   page_heap_.check_invariants();
-  registry_.check_invariants();
+  spans_.check_invariants();
   centrals_.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });
+  registry_.check_invariants();
   if (const ThreadCache* cache = own_thread_cache(); cache != nullptr) {
     cache->check_invariants(class_map());
   }
+  scavenger_.check_invariants();
+  guarded_blocks_.check_invariants();
 }
 
 }  // namespace spanmalloc

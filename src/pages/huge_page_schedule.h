@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/check.h"
 #include "pages/scavenge_index.h"
 
 namespace spanmalloc {
@@ -89,6 +90,11 @@ class HugePageBackoff {
   }
   bool has_given_up() const { return refusals_ >= kMaxRefusals; }
   bool is_pausing() const { return pause_left_ > 0; }
+
+  void check_invariants() const {
+    SPANMALLOC_CHECK(pause_left_ <= pause_ && pause_ <= kLongestPause,
+                     "a pause between huge pages is longer than it was made");
+  }
 
  private:
   uint32_t refusals_ = 0;

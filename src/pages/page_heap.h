@@ -191,6 +191,13 @@ class PageHeap {
   // which are no longer there were releasing.
   void recover_in_child() SPANMALLOC_EXCLUDES(mutex_);
 
+  // Verifies a pool that the lock guards, see RecordPool. check() is called under the lock.
+  template <typename Check>
+  void check_records(const RecordPool& records, Check check) const SPANMALLOC_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    records.check_invariants(check);
+  }
+
   // Verifies all structures; takes time in proportion to the heap.
   void check_invariants() const SPANMALLOC_EXCLUDES(mutex_);
 

@@ -28,6 +28,8 @@ class HugePageKeeper {
   // Returns the bytes that were moved into huge pages, or lay in them already. No lock is held.
   Bytes run_epoch(const Options& options, const ScavengePacer& pacer, ScavengerClock& clock);
 
+  void check_invariants() const { backoff_.check_invariants(); }
+
  private:
   // The mode is read so rarely: it changes hardly ever.
   static constexpr uint32_t kEpochsPerModeLook = 16;

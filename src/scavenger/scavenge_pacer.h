@@ -28,6 +28,10 @@ class PeakWindow {
 
   size_t highest() const;
 
+  // `quiet_epochs`: how many of the last epochs passed without an allocation, so that none of them
+  // has a higher peak than the one before it.
+  void check_invariants(size_t quiet_epochs) const;
+
  private:
   std::array<size_t, kEpochs> peaks_{};
   size_t unfinished_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/text_writer.h"
 #include "platform/system.h"
 #include "platform/thread.h"
@@ -182,11 +183,8 @@ size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, Epoc
     const uint64_t started = clock_.thread_cpu_ns();
     const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Which::kResting);
     released += progress.released.value;
-    hole_cursor_ = progress.next;
-    if (progress.next == kNoPage) {
-      hole_cursor_ = {};
-      break;
-    }
+    hole_cursor_ = progress.next == kNoPage ? PageNumber{} : progress.next;
+    if (progress.next == kNoPage) break;
     if (cause == EpochCause::kCall) continue;
     if (at_most != SIZE_MAX) break;
     clock_.sleep_ns(pacer.sleep_after(clock_.thread_cpu_ns() - started));
@@ -217,6 +215,16 @@ size_t Scavenger::release_all() {
     if (bytes == 0) return released;
     released += bytes;
   }
+}
+
+void Scavenger::check_invariants() {
+  if (ticking_.exchange(true, std::memory_order_acquire)) return;
+  peaks_.check_invariants(quiet_epochs_);
+  huge_pages_.check_invariants();
+  SPANMALLOC_CHECK(hole_cursor_ != kNoPage, "the search for holes does not begin anew");
+  SPANMALLOC_CHECK(threads_started_before_ <= registry_.acquired_count(),
+                   "more threads were seen to start than did");
+  ticking_.store(false, std::memory_order_release);
 }
 
 void Scavenger::trace(const EpochResult& result) const {

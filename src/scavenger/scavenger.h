@@ -119,6 +119,10 @@ class Scavenger {
   // Gives back all free pages and holes of spans at once, without pacing; returns the bytes.
   size_t release_all();
 
+  // Verifies what belongs to ticks; nothing while another thread ticks, whose own it is then. A
+  // tick that comes meanwhile is passed over, as beside another tick.
+  void check_invariants();
+
   // In the child of a fork the thread is gone; the next growth starts a new one.
   void forget_thread();
 

@@ -290,6 +290,9 @@ void Scavenger::forget_thread() {
   // A thread that was about to reduce the heap to its limit is gone as well.
   limit_keeper_.start_epoch();
   ticking_.store(false, std::memory_order_relaxed);
+  // So may be a tick that had taken note of what was allocated.
+  quiet_epochs_ = 0;
+  was_active_early_ = true;
   threads_ended_.store(false, std::memory_order_relaxed);
   hastened_.store(false, std::memory_order_relaxed);
   live_threads_.store(1, std::memory_order_relaxed);

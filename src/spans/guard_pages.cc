@@ -1,5 +1,6 @@
 #include "spans/guard_pages.h"
 
+#include "base/check.h"
 #include "platform/system.h"
 #include "platform/virtual_memory.h"
 
@@ -20,6 +21,10 @@ GuardPages GuardBudget::choose_small() {
 
 GuardPages GuardBudget::choose_large() {
   return may_have() ? GuardPages{0, 1} : GuardPages{};
+}
+
+void GuardBudget::check_invariants() const {
+  SPANMALLOC_CHECK(!is_below_zero(pages().value), "more guard pages ended than were made");
 }
 
 void close_guard(uintptr_t address, PageCount count) {

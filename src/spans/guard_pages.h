@@ -49,6 +49,9 @@ class GuardBudget {
   // Pages in guards.
   PageCount pages() const { return {pages_.load(std::memory_order_relaxed)}; }
 
+  // Takes no lock. A bound from above there is none: threads that choose at once may pass the most.
+  void check_invariants() const;
+
  private:
   // Two guards make up to four mappings of the 65530 that Linux allows.
   static constexpr size_t kMaxPages = 16384;

@@ -70,6 +70,30 @@ void PageMap::set_large(PageNumber first, Span* span) {
   leaf->spans[first.index_in_chunk()].store(span, std::memory_order_release);
 }
 
+void PageMap::check_invariants(const Span& span) const {
+  const SizeClass size_class = span.size_class();
+  const size_t object_bytes = kSizeClasses[size_class].object_bytes;
+  for (size_t offset = 0; offset < span.bytes().value; offset += kPageBytes) {
+    const uintptr_t address = span.base() + offset;
+    SPANMALLOC_CHECK(find(address) == &span, "a page of a span leads elsewhere");
+    const size_t start = (offset + object_bytes - 1) / object_bytes * object_bytes;
+    const bool has_class =
+        object_bytes <= kPageBytes ||
+        (start < offset + kPageBytes && start + object_bytes <= span.bytes().value);
+    SPANMALLOC_CHECK(class_map_[address] == (has_class ? size_class : kNoSizeClass),
+                     "a page of a span has a wrong class");
+  }
+  const GuardPages guards = span.guards();
+  for (const PageRange range :
+       {guards.before_range(span.pages()), guards.after_range(span.pages())}) {
+    for (PageNumber page = range.first; page < range.end(); page = page + PageCount{1}) {
+      const uintptr_t address = page.value << kPageShift;
+      SPANMALLOC_CHECK(find(address) == nullptr && class_map_[address] == kNoSizeClass,
+                       "a guard page leads to a span");
+    }
+  }
+}
+
 Span* PageMap::find_large_around(uintptr_t address) const {
   size_t page = address >> kPageShift;
   if (page >= covered_pages()) return nullptr;

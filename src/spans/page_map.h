@@ -97,6 +97,11 @@ class PageMap {
   // there is none. For the report of a misuse only.
   Span* find_large_around(uintptr_t address) const;
 
+  // Verifies the entries of a small span's pages, and that its guards have none. Takes no lock.
+  // REQUIRES: the span cannot end meanwhile, as none does that is listed while the lock of its
+  // class is held.
+  void check_invariants(const Span& span) const;
+
   Mutex& mutex() { return mutex_; }
 
  private:

@@ -172,6 +172,35 @@ void SpanAllocator::shrink_large_released(Span* span, PageCount count) {
   cut_large(span, count, Backing::kReleased);
 }
 
+void SpanAllocator::check_counts(const HeldSpans& held) const {
+  // A span is counted before it is listed and until it was taken off; the lock orders both.
+  SPANMALLOC_CHECK(small_span_count_.load(std::memory_order_relaxed) >= held.count,
+                   "more spans are listed than were made");
+  SPANMALLOC_CHECK(small_span_bytes() >= held.pages.bytes().value,
+                   "bytes of small spans miscounted");
+  SPANMALLOC_CHECK(guards_.pages() >= held.guards, "guard pages miscounted");
+}
+
+void SpanAllocator::check_invariants() const {
+  page_heap_.check_records(records_, [this](const void* record) {
+    const Span& span = *static_cast<const Span*>(record);
+    SPANMALLOC_CHECK(span.state() == SpanState::kDead, "the record of a span counts as free");
+    // As they were in its last life. They may be another span's by now, but never this one's.
+    PageRange pages = span.pages();
+    if (span.size_class() == kNoSizeClass) pages.count = PageCount{1};
+    for (PageNumber page = pages.first; page < pages.end(); page = page + PageCount{1}) {
+      SPANMALLOC_CHECK(page_map_.find(address_of(page)) != &span,
+                       "a page leads to a span that has ended");
+    }
+  });
+  const size_t bytes = small_span_bytes();
+  SPANMALLOC_CHECK(!is_below_zero(bytes) && bytes % kPageBytes == 0,
+                   "bytes of small spans miscounted");
+  SPANMALLOC_CHECK(!is_below_zero(small_span_count_.load(std::memory_order_relaxed)),
+                   "more small spans ended than were made");
+  guards_.check_invariants();
+}
+
 bool SpanAllocator::resize_large(Span* span, PageCount count) {
   const PageRange pages = span->pages();
   // A block with a guard stays as long as it is.

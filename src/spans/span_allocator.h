@@ -68,6 +68,19 @@ class SpanAllocator {
   // system. REQUIRES: the caller owns the object; count is less than the span's.
   void shrink_large_released(Span* span, PageCount count);
 
+  // Spans of small objects that cannot end meanwhile.
+  struct HeldSpans {
+    size_t count = 0;
+    PageCount pages;
+    PageCount guards;
+  };
+  // Verifies that the counters cover these spans. Takes no lock; other spans may come and go.
+  // REQUIRES: the caller holds the lock of their class, under which it found them listed.
+  void check_counts(const HeldSpans& held) const;
+
+  // Verifies the records of ended spans, to which no page may lead, and the counters.
+  void check_invariants() const;
+
   // Bytes in spans of small objects.
   size_t small_span_bytes() const { return small_span_bytes_.load(std::memory_order_relaxed); }
   // Bytes in large spans, and how many there are: what is not small. So large blocks, each of which

@@ -59,6 +59,7 @@ TEST(MetadataArena, RecordsAreZeroAlignedAndDisjoint) {
   }
   EXPECT_EQ(arena.used_bytes(), used);
   EXPECT_GE(arena.mapped_bytes(), used);
+  arena.check_invariants();
 }
 
 TEST(MetadataArena, OneBlockServesManySmallRecords) {
@@ -90,6 +91,7 @@ TEST(MetadataArena, WhatIsMappedAheadIsUsedBeforeMoreIsMapped) {
   EXPECT_EQ(arena.used_bytes(), 0u);
   const size_t mapped = arena.mapped_bytes();
   ASSERT_TRUE(arena.ensure_mapped(kBlockBytes)) << "there is more already";
+  arena.check_invariants();
   for (size_t used = 0; used < 3 * kBlockBytes; used += kBlockBytes / 4) {
     void* memory = arena.allocate(kBlockBytes / 4, 64);
     ASSERT_NE(memory, nullptr);
@@ -137,6 +139,7 @@ TEST(MetadataArena, SparseMemoryIsZeroAlignedAndLeavesTheRestOfTheBlock) {
   auto* next = static_cast<unsigned char*>(arena.allocate(64, 8));
   EXPECT_EQ(next, record + 64) << "from the same block";
   EXPECT_EQ(next[0], 0);
+  arena.check_invariants();
 }
 
 TEST(MetadataArena, RefusedSparseMemoryIsReportedAndTheArenaStaysUsable) {
@@ -162,8 +165,48 @@ TEST(MetadataArena, ThreadsGetDisjointRecords) {
       for (const size_t* record : mine) EXPECT_EQ(*record, index + 1);
     });
   }
+  for (int round = 0; round < 100; ++round) {
+    EXPECT_TRUE(arena.ensure_mapped(arena.mapped_bytes() + 1));
+    arena.check_invariants();
+  }
   for (std::thread& thread : threads) thread.join();
+  arena.check_invariants();
   EXPECT_EQ(arena.used_bytes(), kThreads * 2000 * sizeof(size_t));
+}
+
+TEST(MetadataArenaDeathTest, SpareBlocksThatOverlapAreAFault) {
+  MetadataArena arena;
+  const uintptr_t elsewhere = platform::map(2 * kBlockBytes, 0);
+  ASSERT_NE(elsewhere, 0u);
+  arena.add_memory(elsewhere, 2 * kBlockBytes);
+  arena.add_memory(elsewhere + kBlockBytes, kBlockBytes);
+  EXPECT_DEATH(arena.check_invariants(), "spare blocks of metadata overlap");
+  EXPECT_TRUE(platform::unmap(elsewhere, 2 * kBlockBytes));
+}
+
+TEST(MetadataArenaDeathTest, ASpareBlockInsideTheOneInUseIsAFault) {
+  MetadataArena arena;
+  const auto record = reinterpret_cast<uintptr_t>(arena.allocate(64, 4096));
+  ASSERT_NE(record, 0u);
+  arena.check_invariants();
+  arena.add_memory(record + 8192, 4096);
+  EXPECT_DEATH(arena.check_invariants(), "a spare block of metadata is in use");
+}
+
+TEST(MetadataArenaDeathTest, ASpareBlockThatWasWrittenToIsAFault) {
+  MetadataArena arena;
+  const uintptr_t elsewhere = platform::map(kBlockBytes, 0);
+  ASSERT_NE(elsewhere, 0u);
+  arena.add_memory(elsewhere, kBlockBytes);
+  arena.check_invariants();
+  auto* words = reinterpret_cast<size_t*>(elsewhere);
+  words[1] += 1;
+  EXPECT_DEATH(arena.check_invariants(), "a spare block of metadata has a wrong length");
+  words[1] -= 1;
+  // A list that leads to itself.
+  words[0] = elsewhere;
+  EXPECT_DEATH(arena.check_invariants(), "a spare block of metadata has a wrong length");
+  EXPECT_TRUE(platform::unmap(elsewhere, kBlockBytes));
 }
 
 struct TestRecord {
@@ -196,6 +239,34 @@ TEST(RecordPool, ReusesTheLastRecordFirstAndCountsThoseInUse) {
   EXPECT_EQ(pool.take(), a);
   EXPECT_EQ(pool.in_use(), 2u);
   EXPECT_EQ(arena.used_bytes(), 2 * pool.record_bytes());
+}
+
+TEST(RecordPool, ChecksEachFreeRecordOnce) {
+  MetadataArena arena;
+  RecordPool pool(arena, sizeof(TestRecord), alignof(TestRecord));
+  std::vector<void*> records;
+  for (int round = 0; round < 10; ++round) records.push_back(pool.take());
+  for (int round = 0; round < 4; ++round) pool.give_back(records[round]);
+  std::vector<const void*> seen;
+  pool.check_invariants([&](const void* record) { seen.push_back(record); });
+  EXPECT_EQ(seen, (std::vector<const void*>{records[3], records[2], records[1], records[0]}));
+}
+
+TEST(RecordPoolDeathTest, ARecordThatIsFreeTwiceOrLostIsAFault) {
+  MetadataArena arena;
+  RecordPool pool(arena, sizeof(TestRecord), alignof(TestRecord));
+  void* first = pool.take();
+  void* second = pool.take();
+  const auto check = [&] { pool.check_invariants([](const void*) {}); };
+  pool.give_back(first);
+  pool.give_back(second);
+  check();
+  static_cast<TestRecord*>(second)->words[0] = 0;
+  EXPECT_DEATH(check(), "a record is lost");
+  static_cast<TestRecord*>(second)->words[0] = reinterpret_cast<uintptr_t>(second);
+  EXPECT_DEATH(check(), "a record is free twice");
+  pool.give_back(second);
+  EXPECT_DEATH(check(), "more records are in use than were made");
 }
 
 TEST(RecordPool, RefusedMemoryIsNotCounted) {

@@ -365,6 +365,47 @@ TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
                "free\\(0x[0-9a-f]+\\): double free of a 512-byte block");
 }
 
+TEST(CentralListDeathTest, AListedSpanWithAWrongEntryInThePageMapIsAFault) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  const std::vector<FreeNode*> objects = claim_objects(central, kClass, kObjectsPerSpan + 1);
+  // The second span has room, and so is listed.
+  Span* span = parts.page_map.find(address_of(objects.back()));
+  ASSERT_TRUE(span->is_listed());
+  central.check_invariants();
+  parts.page_map.set_small({span->pages().first, {1}}, span, kClass + 1);
+  EXPECT_DEATH(central.check_invariants(), "a page of a span has a wrong class");
+  parts.page_map.clear_small({span->pages().first, {1}});
+  EXPECT_DEATH(central.check_invariants(), "a page of a span leads elsewhere");
+  parts.page_map.set_small(span->pages(), span, kClass);
+  central.check_invariants();
+}
+
+TEST(CentralListDeathTest, AListedSpanThatTheSpanAllocatorDoesNotCountIsAFault) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  const std::vector<FreeNode*> objects = claim_objects(central, kClass, 1);
+  ASSERT_EQ(central.stats().partly_used_spans, 1u);
+  // The same state, seen by lists of another allocator.
+  SpanAllocator empty(parts.page_heap, parts.page_map, parts.arena);
+  const CentralLists foreign(parts.central_states, empty, parts.page_map, parts.arena);
+  EXPECT_DEATH(foreign[kClass].check_invariants(), "more spans are listed than were made");
+  parts.central_states[kClass].span_count = 0;
+  EXPECT_DEATH(central.check_invariants(), "a class has more spans than it counts");
+}
+
+TEST(CentralListDeathTest, ASpanOnTheListOfAnotherClassIsAFault) {
+  CentralParts parts;
+  (void)claim_objects(parts.centrals[kClass], kClass, 1);
+  std::atomic<uint16_t> epoch{0};
+  std::atomic<bool> was_claimed_from{false};
+  const CentralEnvironment environment{parts.spans, parts.page_map, parts.arena, epoch,
+                                       was_claimed_from};
+  const CentralList other(static_cast<SizeClass>(kClass + 1), environment,
+                          parts.central_states[kClass]);
+  EXPECT_DEATH(other.check_invariants(), "a span is listed with another class");
+}
+
 TEST(CentralListDeathTest, AnInteriorPointerIsReported) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];

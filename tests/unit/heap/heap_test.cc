@@ -35,6 +35,7 @@ using testing::kKiB;
 using testing::kMiB;
 
 class HeapAsAWhole : public testing::HeapTest {};
+using HeapAsAWholeDeathTest = HeapAsAWhole;
 
 struct Block {
   void* address = nullptr;
@@ -163,6 +164,33 @@ TEST_F(HeapAsAWhole, ThreadsReleaseEverythingWhileOthersWork) {
   exchange_blocks(4, 2000, 14);
   stop = true;
   releaser.join();
+}
+
+TEST_F(HeapAsAWhole, ChecksPassWhileOtherThreadsWork) {
+  // Enough to start the scavenger's thread.
+  void* ballast = allocate(48 * kMiB);
+  std::atomic<bool> stop{false};
+  std::thread checker([&] {
+    while (!stop) heap.check_invariants();
+  });
+  exchange_blocks(4, 1500, 18);
+  stop = true;
+  checker.join();
+  deallocate(ballast);
+}
+
+TEST_F(HeapAsAWholeDeathTest, APageThatLeadsElsewhereIsSeenByAChecker) {
+  void* block = allocate(64);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(block);
+  ASSERT_TRUE(heap.page_map().find(address)->is_listed());
+  heap.check_invariants();
+  EXPECT_DEATH(
+      {
+        heap.page_map().set_large(PageNumber{address >> kPageShift}, nullptr);
+        heap.check_invariants();
+      },
+      "a page of a span leads elsewhere");
+  deallocate(block);
 }
 
 // A seal in a live block makes free look through the caches of all threads.

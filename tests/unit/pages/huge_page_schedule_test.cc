@@ -123,6 +123,19 @@ std::vector<size_t> found_in(TestHeap& test, uint32_t epoch) {
   }
 }
 
+TEST(HugePageBackoffDeathTest, APauseThatGoesOnWithoutCauseIsAFault) {
+  HugePageBackoff backoff;
+  for (int round = 0; round < 10; ++round) {
+    backoff.note_not_now();
+    backoff.check_invariants();
+    while (!backoff.may_ask()) backoff.check_invariants();
+  }
+  backoff.note_not_now();
+  // Nothing is asked for in a pause, so nothing can be done.
+  backoff.note_done();
+  EXPECT_DEATH(backoff.check_invariants(), "a pause between huge pages is longer");
+}
+
 TEST(PageHeapHuge, FindsChunksThatAreDenseAndRestOnce) {
   TestHeap test;
   EXPECT_TRUE(found_in(test, 1).empty());

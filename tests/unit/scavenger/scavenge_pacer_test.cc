@@ -38,6 +38,23 @@ TEST(PeakWindow, AgreesWithANaiveWindow) {
   }
 }
 
+TEST(PeakWindowDeathTest, APeakThatRisesInAQuietEpochIsAFault) {
+  for (size_t epochs_before = 0; epochs_before < 2 * PeakWindow::kEpochs; ++epochs_before) {
+    PeakWindow window;
+    for (size_t epoch = 0; epoch < epochs_before; ++epoch) window.end_epoch(5);
+    window.end_epoch(10);
+    window.check_invariants(0);
+    window.end_epoch(10);
+    window.check_invariants(1);
+    window.end_epoch(9);
+    window.check_invariants(2);
+    EXPECT_DEATH(window.check_invariants(3), "memory in use grew without an allocation");
+  }
+  PeakWindow window;
+  for (size_t peak = 1000; peak > 0; peak -= 10) window.end_epoch(peak);
+  window.check_invariants(SIZE_MAX);
+}
+
 TEST(PeakWindow, ANotedPeakCountsAtOnceAndForTheEpochItIsIn) {
   PeakWindow window;
   window.end_epoch(10);

@@ -49,6 +49,7 @@ struct Fixture : CacheParts {
     for (size_t epoch = 0; epoch < count; ++epoch) {
       released += scavenger.run_epoch(kAllWork).released_bytes;
       page_heap.check_invariants();
+      scavenger.check_invariants();
     }
     return released;
   }

@@ -90,6 +90,17 @@ TEST(Scavenger, HolesOfSpansThatRestAreGivenBackAndNoOthers) {
   central.check_invariants();
 }
 
+TEST(ScavengerDeathTest, AnAllocationThatATickDidNotSeeIsAFault) {
+  Fixture test;
+  ASSERT_NE(test.new_large(kMiB), nullptr);
+  test.run_epochs(2);
+  test.scavenger.check_invariants();
+  ASSERT_NE(test.new_large(kMiB), nullptr);
+  (void)test.page_heap.take_use();
+  (void)test.scavenger.run_epoch(kAllWork);
+  EXPECT_DEATH(test.scavenger.check_invariants(), "memory in use grew without an allocation");
+}
+
 TEST(Scavenger, NothingIsReleasedWhileMemoryIsUsedAtItsPeakAgainAndAgain) {
   Fixture test;
   ASSERT_NE(test.new_large(20 * kMiB), nullptr);
@@ -314,6 +325,13 @@ TEST(ScavengerThread, TheChildOfAForkForgetsIt) {
   test.scavenger.forget_thread();
   EXPECT_FALSE(test.scavenger.has_thread());
   EXPECT_FALSE(test.scavenger.run_epoch(kAllWork).did_something()) << "a tick may run again";
+  // One that was lost in the moment of the fork has taken note of an allocation.
+  test.run_epochs(kManyEpochs);
+  ASSERT_NE(test.new_large(kMiB), nullptr);
+  (void)test.page_heap.take_use();
+  test.scavenger.forget_thread();
+  test.run_epochs(kManyEpochs);
+  test.scavenger.check_invariants();
 }
 
 }  // namespace

@@ -60,6 +60,15 @@ TEST(GuardBudget, GoesOnWithoutGuardsWhenTooManyAreOut) {
   EXPECT_TRUE(budget.choose_large().any());
 }
 
+TEST(GuardBudgetDeathTest, MoreGuardsEndedThanMadeIsAFault) {
+  GuardBudget budget;
+  budget.note_made(GuardPages{1, 2});
+  budget.note_ended(GuardPages{1, 1});
+  budget.check_invariants();
+  budget.note_ended(GuardPages{1, 1});
+  EXPECT_DEATH(budget.check_invariants(), "more guard pages ended than were made");
+}
+
 TEST(GuardPagesDeathTest, AreInaccessibleUntilTheyAreOpened) {
   constexpr PageCount kPages{4};
   const uintptr_t base = platform::reserve(kPages.bytes().value, 0);

@@ -227,6 +227,64 @@ TEST(PageMap, RefusedAddressSpaceIsReported) {
   EXPECT_EQ(map.find(kPageBytes), nullptr);
 }
 
+// A span of the class as a span allocator makes it, guards included.
+SpanRecord make_small_span(TestMap& test, SizeClass size_class, GuardPages guards) {
+  SpanRecord span = make_span_record();
+  const PageRange pages{{3 * kPagesPerChunk - 1}, {kSizeClasses[size_class].span_pages}};
+  span->start_small(pages, pages.first.value * kPageBytes, size_class, MemoryContent::kUnknown);
+  span->set_guards(guards);
+  EXPECT_TRUE(test.map.prepare({{pages.first.value - 8}, pages.count + PageCount{16}}));
+  test.map.set_small(pages, span.get(), size_class);
+  return span;
+}
+
+TEST(PageMap, TheEntriesOfASpanOfEachClassAreInOrder) {
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    TestMap test;
+    const SpanRecord span = make_small_span(test, static_cast<SizeClass>(index), {3, 2});
+    test.map.check_invariants(*span);
+  }
+}
+
+TEST(PageMapDeathTest, WrongEntriesOfASpanAreAFault) {
+  for (const size_t bytes : {size_t{512}, 5 * kPageBytes / 2}) {
+    TestMap test;
+    const SizeClass size_class = size_class_of(bytes);
+    const SpanRecord span = make_small_span(test, size_class, {});
+    const PageRange pages = span->pages();
+    const PageRange last{PageNumber{pages.end().value - 1}, {1}};
+    for (const PageRange page : {PageRange{pages.first, {1}}, last}) {
+      test.map.set_large(page.first, span_number(77));
+      EXPECT_DEATH(test.map.check_invariants(*span), "a page of a span leads elsewhere");
+      test.map.set_large(page.first, nullptr);
+      EXPECT_DEATH(test.map.check_invariants(*span), "a page of a span leads elsewhere");
+      test.map.set_small(pages, span.get(), size_class);
+      test.map.check_invariants(*span);
+      test.map.set_small(page, span.get(), 5);
+      EXPECT_DEATH(test.map.check_invariants(*span), "a page of a span has a wrong class");
+      test.map.clear_small(pages);
+      test.map.set_small(pages, span.get(), size_class);
+    }
+  }
+}
+
+TEST(PageMapDeathTest, AnEntryOfAGuardPageIsAFault) {
+  TestMap test;
+  const SpanRecord span = make_small_span(test, size_class_of(512), {2, 1});
+  const PageRange pages = span->pages();
+  for (const size_t page : {pages.first.value - 2, pages.first.value - 1, pages.end().value}) {
+    test.map.set_large({page}, span.get());
+    EXPECT_DEATH(test.map.check_invariants(*span), "a guard page leads to a span");
+    test.map.set_small({{page}, {1}}, nullptr, 5);
+    EXPECT_DEATH(test.map.check_invariants(*span), "a guard page leads to a span");
+    test.map.clear_small({{page}, {1}});
+  }
+  for (const size_t page : {pages.first.value - 3, pages.end().value + 1}) {
+    test.map.set_large({page}, span_number(77));
+  }
+  test.map.check_invariants(*span);
+}
+
 TEST(PageMapDeathTest, PagesBeyondTheWindowAreAFault) {
   TestMap test;
   EXPECT_DEATH((void)test.map.prepare({{kPages}, {1}}), "beyond the address window");

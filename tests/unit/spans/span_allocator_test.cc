@@ -204,6 +204,8 @@ void run_mixed_use(SpanParts& parts, size_t steps) {
     ASSERT_EQ(parts.page_heap.in_use_bytes(), expected_pages * kPageBytes);
   }
   parts.page_heap.check_invariants();
+  parts.spans.check_invariants();
+  parts.arena.check_invariants();
   ASSERT_EQ(parts.spans.large_bytes() + parts.spans.small_span_bytes(),
             expected_pages * kPageBytes);
   for (const Span* span : spans) ASSERT_EQ(parts.page_map.find(span->base()), span);
@@ -261,7 +263,12 @@ TEST(SpanAllocator, ThreadsMakeAndEndSpansAtOnce) {
       for (Span* span : mine) parts.spans.delete_small(span);
     });
   }
+  for (int round = 0; round < 100; ++round) {
+    parts.spans.check_invariants();
+    parts.arena.check_invariants();
+  }
   for (std::thread& thread : threads) thread.join();
+  parts.spans.check_invariants();
   EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
   EXPECT_EQ(parts.spans.small_span_bytes(), 0u);
   parts.page_heap.check_invariants();
@@ -272,6 +279,58 @@ TEST(SpanAllocatorDeathTest, EndingASmallSpanTwiceIsAFault) {
   Span* span = parts.spans.new_small(1, Growth::kAllowed);
   parts.spans.delete_small(span);
   EXPECT_DEATH(parts.spans.delete_small(span), "a span ended twice");
+}
+
+TEST(SpanAllocatorDeathTest, AnEndedSpanThatLivesOnIsAFault) {
+  SpanParts parts;
+  Span* small = parts.spans.new_small(size_class_of(size_t{100} << 10), Growth::kAllowed);
+  Span* large = parts.spans.new_large({20}, kAny, Growth::kAllowed);
+  ASSERT_TRUE(small != nullptr && large != nullptr);
+  const PageRange pages = small->pages();
+  parts.spans.delete_small(small);
+  ASSERT_TRUE(parts.spans.delete_large(large));
+  parts.spans.check_invariants();
+  const PageNumber last{pages.end().value - 1};
+  for (const auto& [page, span] :
+       {std::pair{last, small}, std::pair{large->pages().first, large}}) {
+    parts.page_map.set_large(page, span);
+    EXPECT_DEATH(parts.spans.check_invariants(), "a page leads to a span that has ended");
+    parts.page_map.clear_large(page);
+  }
+  parts.spans.check_invariants();
+  large->start_large(large->pages(), large->base(), PageCount{0});
+  EXPECT_DEATH(parts.spans.check_invariants(), "the record of a span counts as free");
+}
+
+TEST(SpanAllocatorDeathTest, CountersBelowZeroAreAFault) {
+  SpanParts parts;
+  SpanAllocator other(parts.page_heap, parts.page_map, parts.arena);
+  Span* spans[2];
+  for (Span*& span : spans) {
+    span = parts.spans.new_small(1, Growth::kAllowed);
+    ASSERT_NE(span, nullptr);
+  }
+  ASSERT_NE(other.new_large({1}, kAny, Growth::kAllowed), nullptr);
+  other.check_invariants();
+  // Its records come out even, its counters do not.
+  other.delete_small(spans[0]);
+  EXPECT_DEATH(other.check_invariants(), "bytes of small spans miscounted");
+}
+
+TEST(SpanAllocatorDeathTest, CountersThatDoNotCoverListedSpansAreAFault) {
+  SpanParts parts;
+  parts.spans.set_protection({.has_guards = true});
+  const Span* span = parts.spans.new_small(1, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  const PageCount pages = span->pages().count;
+  const PageCount guards = span->guards().total();
+  ASSERT_GT(guards.value, 0u);
+  constexpr PageCount kOne{1};
+  parts.spans.check_counts({1, pages, guards});
+  EXPECT_DEATH(parts.spans.check_counts({2, pages, guards}),
+               "more spans are listed than were made");
+  EXPECT_DEATH(parts.spans.check_counts({1, pages + kOne, guards}), "small spans miscounted");
+  EXPECT_DEATH(parts.spans.check_counts({1, pages, guards + kOne}), "guard pages miscounted");
 }
 
 }  // namespace
