@@ -65,7 +65,7 @@ class List {
     magazine_ = {object, magazine_.count + 1};
   }
   void clear() {
-    sentinel_.make_sentinel(heap.key(), capacity());
+    sentinel_.make_sentinel(heap.key(), capacity(), SealCheck::kAtFree);
     magazine_ = {&sentinel_, 0};
   }
 
@@ -125,7 +125,7 @@ void drain_scattered(benchmark::State& state, SizeClass size_class) {
     const size_t capacity = kSizeClasses[size_class].magazine_capacity;
     state.ResumeTiming();
     for (size_t first = 0; first < objects.size(); first += capacity) {
-      sentinel.make_sentinel(heap.key(), capacity);
+      sentinel.make_sentinel(heap.key(), capacity, SealCheck::kAtFree);
       Magazine magazine{&sentinel, 0};
       for (size_t i = first; i < objects.size() && i < first + capacity; ++i) {
         objects[i]->link_above(magazine.top, heap.key());

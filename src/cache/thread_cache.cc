@@ -26,17 +26,18 @@ void step_for_fork() {
 
 void SentinelTable::open(ListKey key) {
   key_ = key;
-  sentinel_without_room()->make_sentinel(key, 0);
+  sentinel_without_room()->make_sentinel(key, 0, SealCheck::kAtFree);
 }
 
-FreeNode* SentinelTable::sentinel(SizeClass size_class, uint8_t level, Mutex& mutex) {
-  Ends& ends = ends_[size_class];
+FreeNode* SentinelTable::sentinel(SizeClass size_class, uint8_t level, SealCheck check,
+                                  Mutex& mutex) {
+  Ends& ends = ends_[static_cast<size_t>(check)][size_class];
   // Acquire and release: whoever sees that they are made sees what they are.
   if (!ends.made.load(std::memory_order_acquire)) {
     MutexLock lock(mutex);
     if (!ends.made.load(std::memory_order_relaxed)) {
       for (uint8_t each = 0; each < kLevels; ++each) {
-        ends.sentinels[each].make_sentinel(key_, capacity(size_class, each));
+        ends.sentinels[each].make_sentinel(key_, capacity(size_class, each), check);
       }
       ends.made.store(true, std::memory_order_release);
     }
@@ -48,13 +49,12 @@ void ThreadCache::open(ListKey key, ClassMapView class_map, SentinelTable& senti
   class_map_ = class_map;
   key_ = key;
   heads_.fill(sentinels.sentinel_without_room());
-  heads_[kNoSizeClass] = &empty_cache_sentinel;
 }
 
 void ThreadCache::set_empty_head(SizeClass size_class, const CentralList& central,
-                                 SentinelTable& sentinels) {
+                                 SentinelTable& sentinels, SealCheck check) {
   const uint8_t level = levels_[size_class];
-  set_head_list(size_class, {sentinels.sentinel(size_class, level, central.mutex()),
+  set_head_list(size_class, {sentinels.sentinel(size_class, level, check, central.mutex()),
                              static_cast<uint32_t>(SentinelTable::capacity(size_class, level))});
 }
 
@@ -104,33 +104,27 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
 }
 
 bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
-                            SentinelTable& sentinels, size_t budget) {
+                            SentinelTable& sentinels, ListRules rules) {
   List& in_reserve = reserves_[size_class].spare;
   const List full = head_list(size_class);
   const List spare = in_reserve;
-  // Before its first use a class has no lists.
-  if (full.capacity == 0 || spare.capacity == 0) {
-    set_empty_head(size_class, central, sentinels);
-    step_for_fork();
-    if (full.capacity != 0) in_reserve = full;
-    return false;
-  }
   if (spare.count() == 0) {
-    set_head_list(size_class, spare);
+    set_empty_head(size_class, central, sentinels, rules.check);
     step_for_fork();
-    in_reserve = full;
+    // Before its first use a class has no lists.
+    if (full.capacity != 0) in_reserve = full;
     return false;
   }
   const uint8_t level = levels_[size_class];
   if (level + 1 < SentinelTable::kLevels) {
     const uint8_t next = static_cast<uint8_t>(level + 1);
     const size_t grown = grown_bytes_ - grown_bytes(size_class) + grown_bytes(size_class, next);
-    if (grown <= budget) {
+    if (grown <= rules.budget) {
       levels_[size_class] = next;
       grown_bytes_ = grown;
     }
   }
-  set_empty_head(size_class, central, sentinels);
+  set_empty_head(size_class, central, sentinels, rules.check);
   step_for_fork();
   in_reserve = full;
   central.put_magazine({spare.top, spare.count()}, key_);

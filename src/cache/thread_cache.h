@@ -50,12 +50,13 @@ class SentinelTable {
 
   // The end of a list of capacity(size_class, level); `mutex` is the one of the class's central
   // list.
-  FreeNode* sentinel(SizeClass size_class, uint8_t level, Mutex& mutex) SPANMALLOC_EXCLUDES(mutex);
-  FreeNode* sentinel_without_room() { return &ends_[kNoSizeClass].sentinels[0]; }
+  FreeNode* sentinel(SizeClass size_class, uint8_t level, SealCheck check, Mutex& mutex)
+      SPANMALLOC_EXCLUDES(mutex);
+  FreeNode* sentinel_without_room() { return &ends_[0][kNoSizeClass].sentinels[0]; }
   // Whether the node is the end of a list and no object.
   bool contains(const FreeNode* node) const {
-    return node >= &ends_[0].sentinels[0] &&
-           node <= &ends_[kSizeClassCount - 1].sentinels[kLevels - 1];
+    return node >= &ends_[0][0].sentinels[0] &&
+           node <= &ends_[kSealChecks - 1][kSizeClassCount - 1].sentinels[kLevels - 1];
   }
   static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
     const size_t full = kSizeClasses[size_class].magazine_capacity;
@@ -72,8 +73,11 @@ class SentinelTable {
     std::atomic<bool> made{false};
   };
 
+  static constexpr size_t kSealChecks = 2;
+
   ListKey key_{};
-  Ends ends_[kSizeClassCount];
+  // By SealCheck: most processes use the first alone.
+  Ends ends_[kSealChecks][kSizeClassCount];
 };
 
 // The part of a thread cache that the hot path touches; heap/allocate.h uses nothing else.
@@ -129,11 +133,16 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
   void accept(SizeClass size_class, const Claim& claim);
 
+  // How the lists of this cache are to be; what is there already stays as it is.
+  struct ListRules {
+    // Bytes that all lists together may hold beyond their first length.
+    size_t budget;
+    SealCheck check;
+  };
   // Makes the head list one that takes another object. Lists that overflow become longer ones while
-  // what all of this cache may hold beyond their first length is at most `budget` bytes. True when
-  // a magazine was handed to the central list.
+  // the budget allows it. True when a magazine was handed to the central list.
   bool make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
-                 size_t budget);
+                 ListRules rules);
 
   // Gives all objects of a class back: whole lists to the depot, or into their spans.
   enum class FlushTo { kDepot, kSpans };
@@ -208,7 +217,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     heads_[size_class] = list.top;
     head_capacities_[size_class] = static_cast<uint16_t>(list.capacity);
   }
-  void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
+  void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
+                      SealCheck check);
   // Bytes that a class's two lists hold, when full, beyond those of the first length.
   static size_t grown_bytes(SizeClass size_class, uint8_t level) {
     const size_t first = SentinelTable::capacity(size_class, 0);

@@ -70,7 +70,7 @@ Span* CentralList::checked_span_of(const FreeNode* node, const FreeNode* from) c
   if (environment_.page_map.class_map()[address] == size_class_)
     span = environment_.page_map.find(address);
   if (span == nullptr || span->state() != SpanState::kSmall) {
-    report_write_after_free(reinterpret_cast<uintptr_t>(from), object_bytes());
+    report_changed_in_list(reinterpret_cast<uintptr_t>(from), object_bytes());
   }
   if (!span->is_object_start(address)) report_interior_pointer("free", address, object_bytes());
   return span;

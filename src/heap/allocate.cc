@@ -53,8 +53,8 @@ Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class) {
   const FreeNode* head = cache.head(size_class);
   if (!heap.sentinels().contains(head)) {
     // A block whose link leads nowhere: the program has overwritten it.
-    report_write_after_free(reinterpret_cast<uintptr_t>(head),
-                            kSizeClasses[size_class].object_bytes);
+    report_changed_in_list(reinterpret_cast<uintptr_t>(head),
+                           kSizeClasses[size_class].object_bytes);
   }
   Object object;
   const CentralList central = heap.central(size_class);
@@ -138,7 +138,7 @@ void* or_no_memory(void* pointer) {
 void deallocate_without_cache(FreeNode* object, SizeClass size_class) {
   // A list of one, on a sentinel that lives as long as the call.
   FreeNode sentinel{};
-  sentinel.make_sentinel(heap.key(), 1);
+  sentinel.make_sentinel(heap.key(), 1, SealCheck::kAtFree);
   object->link_above(&sentinel, heap.key());
   heap.central(size_class).drain({object, 1}, heap.key());
 }
@@ -163,8 +163,8 @@ void push_small(FreeNode* object, SizeClass size_class) {
   if (cache == nullptr) return deallocate_without_cache(object, size_class);
   const CacheUse use(*cache);
   if (cache->head(size_class)->room() == 0) {
-    const bool handed_over = cache->make_room(size_class, heap.central(size_class),
-                                              heap.sentinels(), heap.cache_budget());
+    const bool handed_over =
+        cache->make_room(size_class, heap.central(size_class), heap.sentinels(), heap.list_rules());
     if (handed_over) heap.scavenger().note_depot_grown();
   }
   object->link_above(cache->head(size_class), cache->key());

@@ -70,10 +70,14 @@ SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
   const size_t size_class = cache->class_of(pointer);
   FreeNode* head = cache->head(size_class);
   FreeNode* object = static_cast<FreeNode*>(pointer);
-  // No room: the list is full, or class 0 (null, large, foreign), or the thread has no cache yet.
   uint64_t seal;
-  if (SPANMALLOC_UNLIKELY(!head->seal_above(&seal))) return deallocate_slow(pointer);
-  if (SPANMALLOC_UNLIKELY(object->has_mark_of(seal))) return deallocate_sealed(pointer);
+  if (SPANMALLOC_UNLIKELY(!head->seal_above(&seal))) {
+    // No room: the list is full, or class 0 (null, large, foreign), or the thread has no cache yet.
+    // A list with deferred checks goes on here; that the block was freed just before costs no look.
+    if (!FreeNode::is_deferred(seal) || object == head) return deallocate_slow(pointer);
+  } else if (SPANMALLOC_UNLIKELY(object->has_mark_of(seal))) {
+    return deallocate_sealed(pointer);
+  }
   if constexpr (kParanoid) fill_freed(pointer);
   object->link_above(head, seal, cache->key());
   // A child that another thread forks here finds the object in the list whole or not at all.

@@ -60,8 +60,8 @@ Object pop(ThreadCache& cache, SizeClass size_class) {
   if (FreeNode::is_end(next)) return allocate_beyond_list(cache, size_class);
   if (heap.class_map()[reinterpret_cast<uintptr_t>(next)] != size_class &&
       !heap.sentinels().contains(next)) {
-    report_write_after_free(reinterpret_cast<uintptr_t>(object),
-                            kSizeClasses[size_class].object_bytes);
+    report_changed_in_list(reinterpret_cast<uintptr_t>(object),
+                           kSizeClasses[size_class].object_bytes);
   }
   cache.set_head(size_class, next);
   object->remove_seal();

@@ -27,6 +27,9 @@ constexpr size_t kDepotShareOfHeap = 8;
 // the memory in use; for each cache at least this much.
 constexpr size_t kCacheShareOfHeap = 8;
 constexpr size_t kCacheFloorBytes = size_t{1} << 20;
+// Beyond this much in use, free no longer looks into the block: it has likely left the processor's
+// own caches, and the look would cost a wait for memory.
+constexpr size_t kDeferredChecksFromBytes = size_t{8} << 20;
 
 }  // namespace
 
@@ -215,9 +218,11 @@ void Heap::on_thread_exit(void* cache_pointer) {
   heap.scavenger_.note_thread_end();
 }
 
-size_t Heap::cache_budget() const {
-  const size_t share = page_heap_.in_use_bytes() / kCacheShareOfHeap / scavenger_.live_threads();
-  return share > kCacheFloorBytes ? share : kCacheFloorBytes;
+ThreadCache::ListRules Heap::list_rules() const {
+  const size_t in_use = page_heap_.in_use_bytes();
+  const size_t share = in_use / kCacheShareOfHeap / scavenger_.live_threads();
+  return {share > kCacheFloorBytes ? share : kCacheFloorBytes,
+          in_use < kDeferredChecksFromBytes ? SealCheck::kAtFree : SealCheck::kDeferred};
 }
 
 bool Heap::reclaim_before_growth() {

@@ -76,8 +76,8 @@ class Heap {
   // In the child of a fork: the cache of the thread that came along, also if it was borrowed.
   ThreadCache* keep_cache_in_child();
 
-  // Bytes by which the lists of one thread cache may grow beyond their first length.
-  size_t cache_budget() const;
+  // The lists that a thread cache makes next.
+  ThreadCache::ListRules list_rules() const;
 
   // Makes free memory available before the heap grows: what rests in the calling thread's cache,
   // and what lies in depots and waiting caches if there is enough of it. True when something was.

@@ -46,6 +46,14 @@ void report_write_after_free(uintptr_t address, size_t bytes) {
   fatal(sentence.begin());
 }
 
+void report_changed_in_list(uintptr_t address, size_t bytes) {
+  Sentence sentence;
+  begin(sentence, "malloc", address);
+  sentence.text("a free ").number(bytes);
+  sentence.text("-byte block was written to after its free, or freed twice");
+  fatal(sentence.begin());
+}
+
 void report_overflow(const char* call, uintptr_t address, size_t bytes) {
   Sentence sentence;
   begin(sentence, call, address);

@@ -19,6 +19,8 @@ namespace spanmalloc {
 [[noreturn]] SPANMALLOC_COLD void report_use_of_free_block(const char* call, uintptr_t address,
                                                            size_t bytes);
 [[noreturn]] SPANMALLOC_COLD void report_write_after_free(uintptr_t address, size_t bytes);
+// The block lies in a list and is not as it was when it came there.
+[[noreturn]] SPANMALLOC_COLD void report_changed_in_list(uintptr_t address, size_t bytes);
 // What stands behind a block of a class with objects of `bytes` bytes is not what was put there.
 [[noreturn]] SPANMALLOC_COLD void report_overflow(const char* call, uintptr_t address,
                                                   size_t bytes);

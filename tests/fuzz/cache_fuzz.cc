@@ -35,6 +35,7 @@ class ShadowCaches {
         return deallocate(*cache, live);
       case 10:
         parts_.cache_budget = input_.below(2) == 0 ? SIZE_MAX : input_.below(65536) << 4;
+        parts_.check = input_.below(2) == 0 ? SealCheck::kAtFree : SealCheck::kDeferred;
         return;
       case 11:
         return flush(*cache, live.size_class());

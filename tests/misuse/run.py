@@ -63,6 +63,9 @@ SENTENCES = {
     "double_free_after_trim": ("free", [double(64)]),
     "double_free_other_thread": ("free", [double(64)]),
     "double_free_after_thread_exit": ("free", [double(64)]),
+    "double_free_large_heap": ("free", [double(64)]),
+    "double_free_deferred": ("free", [double(64)]),
+    "double_free_deferred_other_thread": ("free", [double(64)]),
     "double_free_large": ("free", FREED_LARGE),
     "double_free_huge": ("free", FREED_HUGE),
     "double_free_after_realloc": ("free", [double(64)]),
@@ -78,15 +81,11 @@ SENTENCES = {
     "usable_size_interior": ("malloc_usable_size", [interior(64)]),
 }
 
-# What these programs break may show in several ways, or as a segmentation fault: they must not end
-# as if nothing had happened.
-NOT_SILENT = {
-    "write_after_free",
-    "write_after_free_zero",
-    "write_after_free_byte",
-    "write_after_free_all",
-    "write_after_free_pointer",
-}
+# What this program breaks may show in several ways, or as a segmentation fault: it must not end as
+# if nothing had happened.
+NOT_SILENT = {"write_after_free_byte"}
+WRITES_LINK = {"write_after_free", "write_after_free_all", "write_after_free_pointer",
+               "write_after_free_zero"}
 
 # How a program ends under hardening: (status, first line on stderr after "spanmalloc: "). {pointer}
 # is the pointer that it announced, {block} any. A size is that of the class with the end in it, or what the
@@ -98,8 +97,11 @@ STILL_THERE = (3, "")
 GUARD_PAGE = (SEGFAULT, "")
 OVERFLOW = (ABORT, r"free\({pointer}\): memory behind a .*block.* was overwritten")
 WROTE = (ABORT, r"malloc\({pointer}\): a free \d+-byte block was written to after its free")
+CHANGED = (ABORT, r"malloc\({pointer}\): a free \d+-byte block was written to after its free, "
+                  "or freed twice")
 # A link that was changed can lead to another block, which is then the one that is named.
-WROTE_LINK = (ABORT, r"malloc\({block}\): a free \d+-byte block was written to after its free")
+WROTE_LINK = (ABORT, r"malloc\({block}\): a free \d+-byte block was written to after its free"
+                     "(?:, or freed twice)?")
 USED_FREED = (SEGFAULT, r"use after free of a 64-byte block at {block}, \d+ bytes into it")
 BEHIND_END = (SEGFAULT, r"access to a 64-byte block at {pointer}, 0 bytes behind its end")
 WRONG_SIZE = (ABORT, r"operator delete\({pointer}\): size 40 given for a 64-byte block")
@@ -127,9 +129,13 @@ HARDENED = {
     "read_after_free_large": at_levels([NOT_DETECTED], [NOT_DETECTED], [GUARD_PAGE],
                                        [STILL_THERE]),
     "write_after_free_reused": at_levels([NOT_DETECTED], [WROTE], [WROTE], [USED_FREED]),
-    **{name: at_levels([WROTE_LINK], [WROTE_LINK], [WROTE_LINK], [USED_FREED]) for name in NOT_SILENT},
+    **{name: at_levels([WROTE_LINK], [WROTE_LINK], [WROTE_LINK], [USED_FREED])
+       for name in NOT_SILENT | WRITES_LINK},
 }
 WITHOUT_HARDENING = {
+    **{name: [CHANGED] for name in WRITES_LINK},
+    "double_free_deferred": [CHANGED],
+    "double_free_deferred_other_thread": [CHANGED],
     "overflow_one_byte": [NOT_DETECTED],
     "overflow_word": [NOT_DETECTED],
     "overflow_large": [NOT_DETECTED],
@@ -155,9 +161,9 @@ def check_endings(endings, status, pointer, errors):
 
 def endings_of(name, options):
     """The endings of the tables above; None for what ends with its sentence."""
-    if name in HARDENED and options:
-        return HARDENED[name][options]
-    return WITHOUT_HARDENING.get(name)
+    if not options:
+        return WITHOUT_HARDENING.get(name)
+    return HARDENED[name][options] if name in HARDENED else None
 
 
 def describe(status):

@@ -42,13 +42,14 @@ struct CacheParts : CentralParts {
   }
   void deallocate(ThreadCache& cache, SizeClass size_class, FreeNode* object) {
     if (cache.head(size_class)->room() == 0) {
-      (void)cache.make_room(size_class, centrals[size_class], sentinels, cache_budget);
+      (void)cache.make_room(size_class, centrals[size_class], sentinels, {cache_budget, check});
     }
     object->link_above(cache.head(size_class), kTestKey);
     cache.set_head(size_class, object);
   }
 
   size_t cache_budget = SIZE_MAX;
+  SealCheck check = SealCheck::kAtFree;
   ThreadCacheRegistry registry{arena};
   SentinelTable sentinels;
 };

@@ -52,7 +52,7 @@ inline std::vector<FreeNode*> claim_objects(const CentralList& central, SizeClas
 
 // Makes a list of the objects, the last one on top. The sentinel must live as long as the list.
 inline Magazine make_magazine(const std::vector<FreeNode*>& objects, FreeNode* sentinel) {
-  sentinel->make_sentinel(kTestKey, objects.size());
+  sentinel->make_sentinel(kTestKey, objects.size(), SealCheck::kAtFree);
   FreeNode* top = sentinel;
   for (FreeNode* object : objects) {
     object->link_above(top, kTestKey);

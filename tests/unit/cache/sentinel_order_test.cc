@@ -22,7 +22,7 @@ TEST(SentinelOrder, WhoSeesThatSentinelsAreMadeSeesWhatTheyAre) {
     threads.emplace_back([&] {
       for (size_t number = 1; number < kSizeClassCount; ++number) {
         const auto size_class = static_cast<SizeClass>(number);
-        const FreeNode* sentinel = table->sentinel(size_class, 1, mutex);
+        const FreeNode* sentinel = table->sentinel(size_class, 1, SealCheck::kAtFree, mutex);
         EXPECT_EQ(sentinel->room(), SentinelTable::capacity(size_class, 1));
         EXPECT_TRUE(FreeNode::is_end(sentinel->next(kTestKey)));
       }

@@ -66,9 +66,13 @@ TEST(SentinelTable, EverySentinelEndsAListOfItsCapacity) {
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     for (uint8_t level = 0; level < SentinelTable::kLevels; ++level) {
       const auto size_class = static_cast<SizeClass>(index);
-      const FreeNode* sentinel = table.sentinel(size_class, level, mutex);
-      EXPECT_TRUE(FreeNode::is_end(sentinel->next(kTestKey)));
-      EXPECT_EQ(sentinel->room(), SentinelTable::capacity(size_class, level));
+      for (const SealCheck check : {SealCheck::kAtFree, SealCheck::kDeferred}) {
+        const FreeNode* sentinel = table.sentinel(size_class, level, check, mutex);
+        EXPECT_TRUE(FreeNode::is_end(sentinel->next(kTestKey)));
+        EXPECT_EQ(sentinel->room(), SentinelTable::capacity(size_class, level));
+        EXPECT_EQ(sentinel->seal_check(), check);
+        EXPECT_TRUE(table.contains(sentinel));
+      }
     }
   }
 }
@@ -294,6 +298,23 @@ TEST(ThreadCacheDeathTest, AListWithABlockOfAnotherClassIsAFault) {
   const SizeClass other = size_class_of(128);
   test.give(claim_objects(test.centrals[other], other, 1).front());
   EXPECT_DEATH(test.check(), "a list has a block of another class");
+}
+
+TEST(ThreadCache, ListsMadeAfterAChangeOfTheCheckHaveTheNewOne) {
+  Fixture test;
+  std::vector<FreeNode*> objects = test.take_many(8 * kCapacity);
+  test.give(objects.back());
+  objects.pop_back();
+  EXPECT_EQ(test.cache.head(kClass)->seal_check(), SealCheck::kAtFree);
+  for (const SealCheck check : {SealCheck::kDeferred, SealCheck::kAtFree, SealCheck::kDeferred}) {
+    test.CacheParts::check = check;
+    for (size_t given = 0; given < 2 * kCapacity; ++given) {
+      test.give(objects.back());
+      objects.pop_back();
+    }
+    EXPECT_EQ(test.cache.head(kClass)->seal_check(), check);
+    test.check();
+  }
 }
 
 TEST(ThreadCache, ListsStayShortWithoutABudget) {

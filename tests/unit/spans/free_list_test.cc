@@ -11,7 +11,9 @@ namespace {
 constexpr ListKey kKey = ListKey::from_random(0xfedcba9876543210);
 
 struct List {
-  explicit List(size_t room) { end.make_sentinel(kKey, room); }
+  explicit List(size_t room, SealCheck check = SealCheck::kAtFree) {
+    end.make_sentinel(kKey, room, check);
+  }
   void push(FreeNode* node) {
     node->link_above(top, kKey);
     top = node;
@@ -26,6 +28,13 @@ struct List {
   FreeNode end{};
   FreeNode* top = &end;
 };
+
+TEST(ListKey, LinkKeysAreNegative) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 1000; ++round) {
+    EXPECT_LT(static_cast<intptr_t>(ListKey::from_random(random()).link), 0);
+  }
+}
 
 TEST(ListKey, MarksAreNeverZeroAndDifferFromTheLinksKey) {
   std::mt19937_64 random(1);
@@ -74,6 +83,61 @@ TEST(FreeList, TheSealAboveIsRefusedWithoutRoom) {
   list.push(&node);
   EXPECT_EQ(node.seal, seal);
   EXPECT_FALSE(list.top->seal_above(&seal));
+}
+
+TEST(FreeList, AListWithDeferredChecksCountsItsRoomAndTellsThem) {
+  FreeNode nodes[10]{};
+  List list(10, SealCheck::kDeferred);
+  for (FreeNode& node : nodes) {
+    uint64_t seal;
+    EXPECT_FALSE(list.top->seal_above(&seal));
+    EXPECT_TRUE(FreeNode::is_deferred(seal));
+    EXPECT_EQ(list.top->seal_check(), SealCheck::kDeferred);
+    list.push(&node);
+    EXPECT_EQ(node.seal, seal);
+    EXPECT_EQ(node.room(), static_cast<size_t>(&nodes[9] - &node));
+  }
+  uint64_t seal;
+  EXPECT_FALSE(list.top->seal_above(&seal));
+  EXPECT_FALSE(FreeNode::is_deferred(seal));
+  for (size_t index = 10; index > 0; --index) EXPECT_EQ(list.pop(), &nodes[index - 1]);
+  EXPECT_EQ(list.top->room(), 10u);
+}
+
+TEST(FreeList, RoomsAreCountedAlikeWhateverTheCheck) {
+  for (size_t room = 0; room <= FreeNode::kMaxRoom; room += room < 8 ? 1 : 1009) {
+    const List at_free(room);
+    const List deferred(room, SealCheck::kDeferred);
+    EXPECT_EQ(at_free.top->room(), room);
+    EXPECT_EQ(deferred.top->room(), room);
+    EXPECT_EQ(at_free.top->seal_check(), SealCheck::kAtFree);
+    EXPECT_EQ(deferred.top->seal_check(), SealCheck::kDeferred);
+    uint64_t seal;
+    EXPECT_EQ(at_free.top->seal_above(&seal), room > 0);
+    EXPECT_FALSE(FreeNode::is_deferred(seal));
+    EXPECT_FALSE(deferred.top->seal_above(&seal));
+    EXPECT_EQ(FreeNode::is_deferred(seal), room > 0);
+  }
+}
+
+TEST(FreeList, ABlockThatWasHandedOutLooksLikeTheEndOfAList) {
+  FreeNode nodes[2]{};
+  List list(2);
+  for (FreeNode& node : nodes) list.push(&node);
+  for (int taken = 0; taken < 2; ++taken) {
+    (void)list.pop();
+    EXPECT_FALSE(list.top->has_mark_of(0)) << "only the block itself is changed";
+  }
+  for (const FreeNode& node : nodes) EXPECT_TRUE(FreeNode::is_end(node.next(kKey)));
+}
+
+TEST(FreeList, NumbersAndAddressesInTheFirstWordEndAList) {
+  FreeNode node{};
+  for (const uintptr_t content : {uintptr_t{0}, uintptr_t{1}, uintptr_t{0x4141414141414141},
+                                  reinterpret_cast<uintptr_t>(&node)}) {
+    node.link = content;
+    EXPECT_TRUE(FreeNode::is_end(node.next(kKey))) << content;
+  }
 }
 
 TEST(FreeList, EveryNodeOfAListHasTheSealOfEveryOther) {
