@@ -94,7 +94,7 @@ class Scavenger {
 
   // Threads that have a cache, so that the scavenger's own does not outlive them all.
   void note_thread_start() {
-    if (is_own_thread()) return;
+    if (is_background_thread()) return;
     live_threads_.fetch_add(1, std::memory_order_relaxed);
     count_shared_write();
   }
@@ -144,7 +144,8 @@ class Scavenger {
   [[nodiscard]] bool park();
   [[nodiscard]] bool end_thread(uint32_t from);
   bool is_last_thread();
-  bool is_own_thread() const;
+  // Whether the calling thread is one that start_thread() has started.
+  static bool is_background_thread();
   size_t epochs_before_park() const;
   uint64_t epoch_ns() const;
   void hasten();
@@ -188,8 +189,6 @@ class Scavenger {
   SleepingCaches sleeping_caches_;
   LimitKeeper limit_keeper_;
 
-  // The number of the background thread, which it keeps until the next one starts.
-  std::atomic<uint32_t> own_thread_{0};
   // Set when the thread has ended for want of work: frees give back what they make free.
   std::atomic<bool> has_ended_{false};
   // Set by such a free.

@@ -12,6 +12,11 @@ namespace spanmalloc {
 
 namespace {
 
+// Whether the calling thread was started by start_thread(). It stays so until the thread is gone,
+// also when the next one runs already: such a thread has a cache where a pressure callback
+// allocates.
+constinit thread_local bool runs_scavenger SPANMALLOC_INITIAL_EXEC_TLS = false;
+
 // The thread starts when the heap passes this. Below, there is little to give back, and a program
 // with one thread keeps what the C library does faster for such programs.
 constexpr size_t kStartBytes = size_t{32} << 20;
@@ -61,8 +66,8 @@ uint64_t Scavenger::epoch_ns() const {
   return options_[Option::kEpochMilliseconds] * kNsPerMs;
 }
 
-bool Scavenger::is_own_thread() const {
-  return own_thread_.load(std::memory_order_relaxed) == platform::thread_number();
+bool Scavenger::is_background_thread() {
+  return runs_scavenger;
 }
 
 bool Scavenger::changed_much() const {
@@ -171,7 +176,7 @@ bool Scavenger::set_pressure_callback(PressureCallback callback, void* context) 
 }
 
 void Scavenger::note_thread_end() {
-  if (is_own_thread()) return;
+  if (is_background_thread()) return;
   count_shared_write();
   if (live_threads_.fetch_sub(1, std::memory_order_relaxed) > 1) return;
   if (!has_thread()) return;
@@ -204,7 +209,7 @@ size_t Scavenger::epochs_before_park() const {
 }
 
 void Scavenger::run() {
-  own_thread_.store(platform::thread_number(), std::memory_order_relaxed);
+  runs_scavenger = true;
   size_t idle_epochs = 0;
   while (true) {
     const uint64_t started = clock_.monotonic_ns();
@@ -296,7 +301,8 @@ void Scavenger::forget_thread() {
   threads_ended_.store(false, std::memory_order_relaxed);
   hastened_.store(false, std::memory_order_relaxed);
   live_threads_.store(1, std::memory_order_relaxed);
-  own_thread_.store(0, std::memory_order_relaxed);
+  // A pressure callback may fork: its thread is then the only one of the child.
+  runs_scavenger = false;
   state_.store(kNoThread, std::memory_order_relaxed);
   wants_restart_.store(true, std::memory_order_relaxed);
 }
