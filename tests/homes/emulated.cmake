@@ -8,6 +8,8 @@ set(SPANMALLOC_NOT_EMULATED
     Thread.TheChildOfAForkIsTheOnlyThread  # the emulator has a thread of its own
     VirtualMemory.RefusedRequestsSaySoAndChangeNothing  # releases what is not mapped, and succeeds
     OsPageSource.LivesWithASmallAddressSpace  # limits of the process hold for the emulator only
+    OsPageSource.GrowsWithoutAMappingMore  # the same, and it executes itself again
+    SleepWatch.AThreadThatLentItsMemoryToAChildDoesNotSleep  # vfork is a fork there
     PageHeapFailures.OfMetadataLoseNothing  # the same
     PageMap*)  # keeps books of each page of terabytes that are only reserved
 
