@@ -86,8 +86,7 @@ inline constexpr std::array<OptionRow, static_cast<size_t>(Option::kCount)> kOpt
      "one of so many blocks up to 8 KiB lies between guard pages; 0: none; at start only"},
     {Option::kRelease, "release", 0, 0, 1,
      "0 or at_once: memory given back is gone at once; 1 or lazily: when the system is short of "
-     "it; "
-     "at start only",
+     "it; at start only",
      OptionUnit::kNumber, "at_once|lazily"},
 }};
 

@@ -27,8 +27,8 @@ constexpr size_t kDepotShareOfHeap = 8;
 // the memory in use; for each cache at least this much.
 constexpr size_t kCacheShareOfHeap = 8;
 constexpr size_t kCacheFloorBytes = size_t{1} << 20;
-// Beyond this much in use, free no longer looks into the block: it has likely left the processor's
-// own caches, and the look would cost a wait for memory.
+// With this much in use, lists are made whose checks are deferred: a block that comes to free has
+// likely left the processor's own caches, and to look into it would be to wait for memory.
 constexpr size_t kDeferredChecksFromBytes = size_t{8} << 20;
 
 }  // namespace
