@@ -108,8 +108,7 @@ TEST(ThreadCache, AClaimIsHandedOutInTheOrderOfAddressesAndKnownZero) {
   uintptr_t last = 0;
   for (size_t count = 0; count < kSizeClasses[kClass].claim_limit; ++count) {
     MemoryContent content = MemoryContent::kUnknown;
-    void* object =
-        test.cache.allocate_from_reserve(kClass, test.centrals[kClass], &content);
+    void* object = test.cache.allocate_from_reserve(kClass, test.centrals[kClass], &content);
     ASSERT_NE(object, nullptr);
     EXPECT_EQ(content, MemoryContent::kZero);
     const uintptr_t address = reinterpret_cast<uintptr_t>(object);

@@ -216,7 +216,8 @@ TEST(CentralList, AgreesWithAModelUnderRandomUse) {
     for (int round = 0; round < 1500; ++round) {
       const size_t count = 1 + random() % kSizeClasses[size_class].magazine_capacity;
       switch (random() % 6) {
-        case 0: case 1: {
+        case 0:
+        case 1: {
           Claim claim = central.claim(Growth::kAllowed);
           if (claim.empty()) break;
           std::vector<FreeNode*> objects = objects_of(claim, size_class);
@@ -278,8 +279,8 @@ TEST(CentralList, ExhaustedMemoryGivesEmptyClaimsAndLaterWorksAgain) {
   CentralParts parts(kChunkBytes);
   const CentralList central = parts.centrals[kClass];
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, SIZE_MAX);
-  EXPECT_EQ(objects.size(), kChunkBytes / kSizeClasses[kClass].span_pages / kPageBytes *
-                                kObjectsPerSpan);
+  EXPECT_EQ(objects.size(),
+            kChunkBytes / kSizeClasses[kClass].span_pages / kPageBytes * kObjectsPerSpan);
   EXPECT_TRUE(central.claim(Growth::kAllowed).empty());
   central.check_invariants();
   drain_objects(central, objects);
@@ -350,8 +351,8 @@ TEST(CentralLists, DepotBytesAreSummed) {
   for (const size_t bytes : {size_t{16}, size_t{4096}}) {
     const SizeClass size_class = size_class_of(bytes);
     const CentralList central = parts.centrals[size_class];
-    central.put_magazine(
-        make_magazine(claim_objects(central, size_class, 8), &sentinels[index++]), kTestKey);
+    central.put_magazine(make_magazine(claim_objects(central, size_class, 8), &sentinels[index++]),
+                         kTestKey);
   }
   EXPECT_EQ(parts.centrals.depot_bytes(), 8u * (16 + 4096));
 }
