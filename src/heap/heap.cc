@@ -27,8 +27,8 @@ constexpr size_t kDepotShareOfHeap = 8;
 // the memory in use; for each cache at least this much.
 constexpr size_t kCacheShareOfHeap = 8;
 constexpr size_t kCacheFloorBytes = size_t{1} << 20;
-// With this much in use, lists are made whose checks are deferred: a block that comes to free has
-// likely left the processor's own caches, and to look into it would be to wait for memory.
+// With this much in spans of small blocks, lists are made whose checks are deferred: a block that
+// comes to free has likely left the processor's own caches, and to look into it would be to wait.
 constexpr size_t kDeferredChecksFromBytes = size_t{8} << 20;
 
 }  // namespace
@@ -222,7 +222,8 @@ ThreadCache::ListRules Heap::list_rules() const {
   const size_t in_use = page_heap_.in_use_bytes();
   const size_t share = in_use / kCacheShareOfHeap / scavenger_.live_threads();
   return {share > kCacheFloorBytes ? share : kCacheFloorBytes,
-          in_use < kDeferredChecksFromBytes ? SealCheck::kAtFree : SealCheck::kDeferred};
+          spans_.small_span_bytes() < kDeferredChecksFromBytes ? SealCheck::kAtFree
+                                                               : SealCheck::kDeferred};
 }
 
 bool Heap::reclaim_before_growth() {

@@ -63,6 +63,7 @@ SENTENCES = {
     "double_free_after_trim": ("free", [double(64)]),
     "double_free_other_thread": ("free", [double(64)]),
     "double_free_after_thread_exit": ("free", [double(64)]),
+    "double_free_beside_large": ("free", [double(64)]),
     "double_free_large_heap": ("free", [double(64)]),
     "double_free_deferred": ("free", [double(64)]),
     "double_free_deferred_other_thread": ("free", [double(64)]),
