@@ -12,8 +12,8 @@ CANNOT_FAIL = {
     "getauxval", "getenv", "getpid", "pthread_attr_destroy", "pthread_attr_setdetachstate",
     "pthread_attr_setstacksize", "raise", "sigemptyset", "sigfillset",
 }
-HARMLESS_PREFIXES = ("mem", "str", "_GLOBAL_OFFSET_TABLE_", "_ZN10spanmalloc", "__popcount", "__clz",
-                     "__aarch64")
+HARMLESS_PREFIXES = ("mem", "bcmp", "str", "_GLOBAL_OFFSET_TABLE_", "_ZN10spanmalloc", "__popcount",
+                     "__clz", "__aarch64")
 
 
 def wanted_symbols(archive, objects):
