@@ -167,7 +167,7 @@ const char* word(Manner manner) {
 // heap by as much.
 size_t most_mapped(size_t mapped) {
   constexpr size_t kBackgroundThreadStarts = 32 * kMiB;
-  if (mapped < kBackgroundThreadStarts) return mapped + mapped / 8 + 8 * kMiB;
+  if (mapped < kBackgroundThreadStarts) return mapped + mapped / 8 + 16 * kMiB;
   return 2 * mapped + 64 * kMiB;
 }
 
