@@ -56,8 +56,10 @@ struct FreeNode {
   // Addresses of a process are positive numbers; a decoded link that is negative ends the list.
   static constexpr uintptr_t kEnd = ~(~uintptr_t{0} >> 1);
   static constexpr size_t kMaxRoom = 0xffff;
-  // The top bits of seals in lists with deferred checks. The first makes seal_above() negative. One
-  // room less than none changes the last, here and where the top bits are 0.
+  // The top bits of seals in lists with deferred checks. The first makes seal_above() negative, as
+  // a list without room is. To take one room from none borrows from them: 0b101 becomes 0b100, and
+  // the 0 of other lists 0b111, so that a full list of either kind does not look like one with
+  // room.
   static constexpr int kFlagShift = 61;
   static constexpr uint64_t kDeferredFlags = 0b101;
 
