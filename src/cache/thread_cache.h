@@ -20,7 +20,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -121,10 +120,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // The claimed object of the lowest address. REQUIRES: has_claim(size_class).
   void* take_from_claim(SizeClass size_class, MemoryContent* content) {
     Claim& claim = reserves_[size_class].claim;
-    const size_t index = static_cast<size_t>(std::countr_zero(claim.bits));
-    claim.bits &= claim.bits - 1;
-    const size_t object_bytes = kSizeClasses[size_class].object_bytes;
-    auto* object = reinterpret_cast<FreeNode*>(claim.word_base + index * object_bytes);
+    auto* object =
+        reinterpret_cast<FreeNode*>(claim.take_lowest(kSizeClasses[size_class].object_bytes));
     *content = claim.content;
     // Memory that is not zero may still carry the seal of an earlier life.
     if (claim.content == MemoryContent::kUnknown) object->remove_seal();

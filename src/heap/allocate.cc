@@ -1,7 +1,6 @@
 #include "heap/allocate.h"
 
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -39,11 +38,9 @@ Object allocate_without_cache(SizeClass size_class) {
   if (!heap.open()) return {};
   Claim claim = refill(size_class);
   if (claim.empty()) return {};
-  const size_t index = static_cast<size_t>(std::countr_zero(claim.bits));
-  claim.bits &= claim.bits - 1;
-  heap.central(size_class).give_back(claim);
   auto* object =
-      reinterpret_cast<FreeNode*>(claim.word_base + index * kSizeClasses[size_class].object_bytes);
+      reinterpret_cast<FreeNode*>(claim.take_lowest(kSizeClasses[size_class].object_bytes));
+  heap.central(size_class).give_back(claim);
   if (claim.content == MemoryContent::kUnknown) object->remove_seal();
   return {object, claim.content};
 }
@@ -111,19 +108,7 @@ Object allocate_small_slow(HotCache* cache, SizeClass size_class) {
   return allocate_of_class(size_class);
 }
 
-// As the hot path, for a class that the caller chose; nullptr when the cache's list is empty.
-SPANMALLOC_ALWAYS_INLINE FreeNode* pop(HotCache* cache, SizeClass size_class) {
-  FreeNode* object = cache->head(size_class);
-  FreeNode* next = object->next(cache->key());
-  if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return nullptr;
-  cache->set_head(size_class, next);
-  std::atomic_signal_fence(std::memory_order_release);
-  __builtin_prefetch(next, 1);
-  object->remove_seal();
-  return object;
-}
-
-// Also tells what is in the memory.
+// As the hot path, for a class that the caller chose; also tells what is in the memory.
 Object allocate_of_class(SizeClass size_class) {
   HotCache* cache = current_cache();
   if (FreeNode* object = pop(cache, size_class)) return {object, MemoryContent::kUnknown};

@@ -39,23 +39,28 @@ struct ExitsOfMalloc {
   static void* medium_or_large(size_t bytes) { return allocate_medium_or_large(bytes); }
 };
 
-// At least `bytes` bytes, aligned to 16; a unique pointer for 0. nullptr with errno ENOMEM.
-template <typename Exits = ExitsOfMalloc>
-SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
-  if (SPANMALLOC_UNLIKELY(bytes > kMaxLinearBytes)) return Exits::medium_or_large(bytes);
-  const size_t size_class = linear_size_class_of(bytes);
-  HotCache* cache = current_cache();
+// Takes the top block off the cache's list. nullptr when the list is empty, and for class 0 (no
+// bytes) and a thread that has no cache yet, whose lists are.
+SPANMALLOC_ALWAYS_INLINE FreeNode* pop(HotCache* cache, size_t size_class) {
   FreeNode* object = cache->head(size_class);
   SPANMALLOC_IN_RESULT_REGISTER(object);
   FreeNode* next = object->next(cache->key());
-  // The list is empty, or class 0 (no bytes), or the thread has no cache yet.
-  if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return Exits::slow(bytes);
+  if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return nullptr;
   cache->set_head(size_class, next);
   // A child that another thread forks here must not find an object without seal in the list.
   std::atomic_signal_fence(std::memory_order_release);
   // The next call reads this node; in a list that has grown cold it would wait for it.
   __builtin_prefetch(next, 1);
   object->remove_seal();
+  return object;
+}
+
+// At least `bytes` bytes, aligned to 16; a unique pointer for 0. nullptr with errno ENOMEM.
+template <typename Exits = ExitsOfMalloc>
+SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(bytes > kMaxLinearBytes)) return Exits::medium_or_large(bytes);
+  FreeNode* object = pop(current_cache(), linear_size_class_of(bytes));
+  if (SPANMALLOC_UNLIKELY(object == nullptr)) return Exits::slow(bytes);
   return object;
 }
 

@@ -30,6 +30,12 @@ struct Claim {
   MemoryContent content = MemoryContent::kUnknown;
 
   bool empty() const { return bits == 0; }
+  // Takes the object of the lowest address out of the claim. REQUIRES: !empty().
+  uintptr_t take_lowest(size_t object_bytes) {
+    const size_t index = static_cast<size_t>(std::countr_zero(bits));
+    bits &= bits - 1;
+    return word_base + index * object_bytes;
+  }
 };
 
 // A run of pages with one use. The record lies in the metadata arena and its memory is never given
