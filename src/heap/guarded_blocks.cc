@@ -139,8 +139,7 @@ size_t GuardedBlocks::checked_slot(const void* pointer, const char* call) const 
     line.text("not a pointer from this allocator");
   }
   write_line(line);
-  describe_history(slot);
-  platform::abort_process();
+  end_with_history(slot);
 }
 
 void GuardedBlocks::deallocate(void* pointer, const void* frame) {
@@ -171,8 +170,17 @@ void GuardedBlocks::report_size(const void* pointer, size_t given, const char* c
   begin(line, call, pointer);
   line.text("size ").number(given).text(" given for a ").number(slot.bytes).text("-byte block");
   write_line(line);
-  describe_history(slot);
-  platform::abort_process();
+  end_with_history(slot);
+}
+
+void GuardedBlocks::report_alignment(const void* pointer, size_t given, const char* call) const {
+  const Slot& slot = slots_[checked_slot(pointer, call)];
+  Line line;
+  begin(line, call, pointer);
+  line.text("alignment ").number(given).text(" given for a ").number(slot.bytes);
+  line.text("-byte block that is not so aligned");
+  write_line(line);
+  end_with_history(slot);
 }
 
 void GuardedBlocks::describe_history(const Slot& slot) {
@@ -188,6 +196,11 @@ void GuardedBlocks::describe_history(const Slot& slot) {
     write_line(line);
     for (size_t depth = 0; depth < event.depth; ++depth) write_code(event.stack[depth]);
   }
+}
+
+void GuardedBlocks::end_with_history(const Slot& slot) {
+  describe_history(slot);
+  platform::abort_process();
 }
 
 const GuardedBlocks::Slot& GuardedBlocks::nearest_slot(uintptr_t address) const {

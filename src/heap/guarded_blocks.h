@@ -45,8 +45,10 @@ class GuardedBlocks {
   void deallocate(void* pointer, const void* frame) SPANMALLOC_EXCLUDES(mutex_);
   size_t block_bytes(const void* pointer, const char* call) const;
 
-  // Ends the process with a report: the program gave `given` as the size of the live block.
+  // End the process with a report: the program gave `given` as the size, or as the alignment, of
+  // the live block.
   [[noreturn]] void report_size(const void* pointer, size_t given, const char* call) const;
+  [[noreturn]] void report_alignment(const void* pointer, size_t given, const char* call) const;
 
   // Says on standard error what the address is, if it lies in the region. For a signal handler.
   bool describe_access(uintptr_t address, uintptr_t code) const;
@@ -97,6 +99,7 @@ class GuardedBlocks {
   // The live slot whose block starts at `pointer`; ends the process when there is none.
   size_t checked_slot(const void* pointer, const char* call) const;
   static void describe_history(const Slot& slot);
+  [[noreturn]] static void end_with_history(const Slot& slot);
 
   MetadataArena& arena_;
   BlockEnds ends_;

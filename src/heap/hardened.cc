@@ -319,20 +319,14 @@ size_t usable_bytes_hardened(const void* pointer, const char* call) {
   return checked_block(address, size_class, call).bytes;
 }
 
-static void check_alignment(uintptr_t address, size_t alignment, const char* call) {
-  if (is_power_of_two(alignment) && !is_aligned(address, alignment)) {
-    report_alignment_mismatch(call, address, alignment);
-  }
-}
-
 void check_size_hardened(const void* pointer, size_t bytes, size_t alignment, const char* call) {
   if (pointer == nullptr || !is_still_on()) return;
   const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  const bool is_misaligned = is_power_of_two(alignment) && !is_aligned(address, alignment);
   if (is_guarded(pointer)) {
-    if (heap.guarded_blocks().block_bytes(pointer, "free") != bytes) {
-      heap.guarded_blocks().report_size(pointer, bytes, call);
-    }
-    check_alignment(address, alignment, call);
+    const GuardedBlocks& guarded = heap.guarded_blocks();
+    if (guarded.block_bytes(pointer, "free") != bytes) guarded.report_size(pointer, bytes, call);
+    if (is_misaligned) guarded.report_alignment(pointer, alignment, call);
     return;
   }
   if (!heap.hardening().has_ends()) return;
@@ -349,7 +343,7 @@ void check_size_hardened(const void* pointer, size_t bytes, size_t alignment, co
     if (end.state == BlockEnd::State::kLive) block_bytes = end.bytes;
   }
   if (block_bytes != bytes) report_size_mismatch(call, address, block_bytes, bytes);
-  check_alignment(address, alignment, call);
+  if (is_misaligned) report_alignment_mismatch(call, address, block_bytes, alignment);
 }
 
 void prepare_hardened(ThreadCache& cache) {

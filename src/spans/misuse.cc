@@ -68,10 +68,12 @@ void report_size_mismatch(const char* call, uintptr_t address, size_t bytes, siz
   fatal(sentence.begin());
 }
 
-void report_alignment_mismatch(const char* call, uintptr_t address, size_t alignment) {
+void report_alignment_mismatch(const char* call, uintptr_t address, size_t bytes,
+                               size_t alignment) {
   Sentence sentence;
   begin(sentence, call, address);
-  sentence.text("alignment ").number(alignment).text(" given for a block that is not so aligned");
+  sentence.text("alignment ").number(alignment).text(" given for a ").number(bytes);
+  sentence.text("-byte block that is not so aligned");
   fatal(sentence.begin());
 }
 

@@ -28,7 +28,7 @@ namespace spanmalloc {
 [[noreturn]] SPANMALLOC_COLD void report_size_mismatch(const char* call, uintptr_t address,
                                                        size_t bytes, size_t given);
 [[noreturn]] SPANMALLOC_COLD void report_alignment_mismatch(const char* call, uintptr_t address,
-                                                            size_t alignment);
+                                                            size_t bytes, size_t alignment);
 
 }  // namespace spanmalloc
 

@@ -106,8 +106,10 @@ WROTE_LINK = (ABORT, r"malloc\({block}\): a free \d+-byte block was written to a
 USED_FREED = (SEGFAULT, r"use after free of a 64-byte block at {block}, \d+ bytes into it")
 BEHIND_END = (SEGFAULT, r"access to a 64-byte block at {pointer}, 0 bytes behind its end")
 WRONG_SIZE = (ABORT, r"operator delete\({pointer}\): size 40 given for a 64-byte block")
-WRONG_ALIGNMENT = (ABORT, r"operator delete\({pointer}\): alignment 4096 given for a block that "
-                          "is not so aligned")
+WRONG_SIZE_TO_FREE = (ABORT, r"free_sized\({pointer}\): size 40 given for a 64-byte block")
+WRONG_ALIGNMENT = (ABORT, r"operator delete\({pointer}\): alignment 4096 given for a 64-byte "
+                          "block that is not so aligned")
+FREED_TWICE = (ABORT, r"free\({pointer}\): double free of a \d+-byte block")
 
 LEVELS = ("hardening=1", "hardening=2", "hardening=3", "sample_guard=1")
 
@@ -126,6 +128,8 @@ HARDENED = {
     "overflow_large": at_levels([OVERFLOW], [OVERFLOW], [GUARD_PAGE], [NOT_DETECTED]),
     "delete_wrong_size": at_levels(*[[WRONG_SIZE]] * 4),
     "alignment_mismatch": at_levels(*[[WRONG_ALIGNMENT]] * 4),
+    "free_sized_wrong_size": at_levels(*[[WRONG_SIZE_TO_FREE]] * 4),
+    "double_free_reused": at_levels([STILL_THERE], *[[FREED_TWICE]] * 3),
     "read_after_free": at_levels([NOT_DETECTED], [NOT_DETECTED], [NOT_DETECTED], [USED_FREED]),
     "read_after_free_large": at_levels([NOT_DETECTED], [NOT_DETECTED], [GUARD_PAGE],
                                        [STILL_THERE]),
@@ -142,10 +146,25 @@ WITHOUT_HARDENING = {
     "overflow_large": [NOT_DETECTED],
     "delete_wrong_size": [NOT_DETECTED],
     "alignment_mismatch": [NOT_DETECTED],
+    "double_free_reused": [STILL_THERE],
+    "free_sized_wrong_size": [NOT_DETECTED],
     "read_after_free": [STILL_THERE],
     "read_after_free_large": [STILL_THERE],
     "write_after_free_reused": [NOT_DETECTED],
 }
+
+# Where `sample_guard=1` has the block, the report tells its history.
+SAMPLED_LIVE = {"alignment_mismatch", "delete_wrong_size", "free_interior_half",
+                "free_interior_small", "free_misaligned_small", "free_sized_wrong_size",
+                "overflow_one_byte", "overflow_word", "realloc_interior", "usable_size_interior"}
+FREED_AND_SAMPLED = {"double_delete", "double_free", "double_free_after_churn",
+                     "double_free_after_realloc", "double_free_after_thread_exit",
+                     "double_free_after_trim", "double_free_beside_large", "double_free_delayed",
+                     "double_free_other_thread", "double_free_page", "double_free_reused",
+                     "double_free_smallest", "read_after_free", "realloc_freed",
+                     "realloc_freed_same_size", "usable_size_freed", "write_after_free",
+                     "write_after_free_all", "write_after_free_byte", "write_after_free_pointer",
+                     "write_after_free_reused", "write_after_free_zero"}
 
 # The memory of the block has gone to blocks of other sizes, or back, as chance has it.
 REUSED = {("double_free_after_other_sizes", option) for option in LEVELS[1:]}
@@ -187,6 +206,16 @@ def check_sentence(name, options, status, pointer, errors):
     return None
 
 
+def check_history(name, program, errors):
+    """Whether the report on a sampled block tells the stacks, in the program, of its allocation
+    and of its free if it was freed."""
+    for verb in ("allocated", "freed") if name in FREED_AND_SAMPLED else ("allocated",):
+        part = re.search(rf"^  {verb} by thread \d+ at:\n((?:    .+\n)+)", errors, re.MULTILINE)
+        if not part or f"    {program}+0x" not in part[1]:
+            return f"the report does not tell where the block was {verb}"
+    return None
+
+
 def check_not_silent(status):
     if status in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
         return None
@@ -219,6 +248,9 @@ def main():
     else:
         fault = check_sentence(arguments.name, arguments.options, done.returncode, pointer,
                                done.stderr)
+    if not fault and arguments.options == "sample_guard=1" and \
+            arguments.name in SAMPLED_LIVE | FREED_AND_SAMPLED:
+        fault = check_history(arguments.name, arguments.program, done.stderr)
     if fault:
         print(f"{arguments.name}: {fault}\nstdout: {done.stdout}stderr: {done.stderr}")
     return 1 if fault else 0

@@ -77,6 +77,8 @@ TEST(GuardedBlocksDeathTest, TellMisuse) {
   EXPECT_DEATH(fixture.deallocate(block + 1), "pointer into the middle of a 64-byte block");
   EXPECT_DEATH((void)fixture.blocks.block_bytes(freed, "realloc"), "block is free");
   EXPECT_DEATH(fixture.blocks.report_size(block, 40, "free_sized"), "size 40 given for a 64-byte");
+  EXPECT_DEATH(fixture.blocks.report_alignment(block, 4096, "operator delete"),
+               "alignment 4096 given for a 64-byte block that is not so aligned");
   EXPECT_DEATH(freed[0] = 1, "");
 }
 

@@ -37,5 +37,19 @@ TEST(MisuseDeathTest, WriteAfterFreeWithTheLargestNumbers) {
                   "written to after its free");
 }
 
+TEST(MisuseDeathTest, WhatOnlyHardeningFinds) {
+  EXPECT_SENTENCE(report_changed_in_list(kAddress, 64),
+                  "malloc\\(0x7f0123456780\\): a free 64-byte block was written to after its free, "
+                  "or freed twice");
+  EXPECT_SENTENCE(
+      report_overflow("realloc", kAddress, 64),
+      "realloc\\(0x7f0123456780\\): memory behind a block of the 64-byte class was overwritten");
+  EXPECT_SENTENCE(report_size_mismatch("free_sized", kAddress, 64, 40),
+                  "free_sized\\(0x7f0123456780\\): size 40 given for a 64-byte block");
+  EXPECT_SENTENCE(report_alignment_mismatch("operator delete", kAddress, 64, 4096),
+                  "operator delete\\(0x7f0123456780\\): alignment 4096 given for a 64-byte block "
+                  "that is not so aligned");
+}
+
 }  // namespace
 }  // namespace spanmalloc
