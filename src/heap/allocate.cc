@@ -73,14 +73,17 @@ namespace {
 
 Object allocate_of_class(SizeClass size_class);
 
-// One of so many slow paths checks all structures, so that a test ends.
+// Each of the first slow paths of a process checks all structures, then one of so many, so that a
+// test ends.
+constexpr uint32_t kCheckedSlowPaths = 500;
 constexpr uint32_t kSlowPathsPerCheck = 2000;
 
+// REQUIRES: no pointer to a cache is held, since it may sleep; no lock is held.
 [[maybe_unused]] void check_now_and_then() {
   static constinit std::atomic<uint32_t> slow_paths{0};
-  if (slow_paths.fetch_add(1, std::memory_order_relaxed) % kSlowPathsPerCheck == 0) {
-    heap.check_invariants();
-  }
+  platform::ErrnoGuard errno_guard;
+  const uint32_t count = slow_paths.fetch_add(1, std::memory_order_relaxed);
+  if (count < kCheckedSlowPaths || count % kSlowPathsPerCheck == 0) heap.check_invariants();
 }
 
 // Takes the next object of the thread's claim; false when the full slow path is due. REQUIRES: the
@@ -171,15 +174,15 @@ namespace {
 
 SPANMALLOC_NOINLINE void* allocate_beyond_claim(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_hardened(bytes);
-  if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes));
-  // Here, where no pointer to a cache is held: it may sleep.
   if constexpr (kParanoid) check_now_and_then();
+  if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large(bytes, kPageBytes));
   // A request of no bytes comes here with a list that need not be empty.
   return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
 }
 
 SPANMALLOC_NOINLINE void* allocate_zeroed_beyond_list(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_zeroed_hardened(bytes);
+  if constexpr (kParanoid) check_now_and_then();
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large_zeroed(bytes));
   const SizeClass size_class = size_class_of(bytes);
   const Object object = allocate_of_class(size_class);
@@ -193,6 +196,7 @@ SPANMALLOC_NOINLINE void* allocate_aligned_beyond_list(size_t bytes, size_t alig
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
     return allocate_aligned_hardened(bytes, alignment);
   }
+  if constexpr (kParanoid) check_now_and_then();
   const SizeClass size_class = size_class_of_aligned(bytes, alignment);
   if (size_class != kNoSizeClass) return or_no_memory(allocate_of_class(size_class).address);
   return or_no_memory(allocate_large(bytes, alignment));
@@ -237,6 +241,7 @@ void* allocate_aligned(size_t bytes, size_t alignment) {
 void deallocate_slow(void* pointer) {
   if (pointer == nullptr) return;
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return deallocate_hardened(pointer);
+  if constexpr (kParanoid) check_now_and_then();
   deallocate_without_end(pointer);
 }
 
@@ -247,6 +252,7 @@ void deallocate_without_end(void* pointer) {
   if (size_class == kNoSizeClass) return deallocate_large(pointer);
   auto* object = static_cast<FreeNode*>(pointer);
   if (object->has_mark_of(heap.key().mark)) return deallocate_sealed(pointer);
+  if constexpr (kParanoid) fill_freed(pointer);
   push_small(object, size_class);
 }
 
@@ -257,6 +263,7 @@ void deallocate_sealed(void* pointer) {
   if (is_free_somewhere(address, size_class)) {
     report_double_free(address, kSizeClasses[size_class].object_bytes);
   }
+  if constexpr (kParanoid) fill_freed(pointer);
   push_small(static_cast<FreeNode*>(pointer), size_class);
 }
 
