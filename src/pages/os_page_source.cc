@@ -165,8 +165,9 @@ bool OsPageSource::extend_current(size_t bytes) {
   if constexpr (!platform::kAddressHintsAllowed) return false;
   const size_t missing = bytes - current_.bytes();
   const Arena wanted{current_.begin, current_.end + missing, 0};
-  if (!is_in_window(wanted) || !prepare(current_, current_.bytes()) ||
-      !platform::extend_prepared(current_.end, missing)) {
+  if (!is_in_window(wanted) || !prepare(current_, current_.bytes())) return false;
+  if (!platform::extend_prepared(current_.end, missing) &&
+      !(platform::give_up_spare_mappings() && platform::extend_prepared(current_.end, missing))) {
     return false;
   }
   current_.end = current_.prepared_end = wanted.end;
@@ -183,6 +184,11 @@ OsPageSource::Arena* OsPageSource::arena_with(size_t bytes) {
 
 // Makes the first `bytes` bytes of the arena Prepared. False when refused.
 bool OsPageSource::prepare(Arena& arena, size_t bytes) {
+  return prepare_part_or_all(arena, bytes) ||
+         (platform::give_up_spare_mappings() && prepare_part_or_all(arena, bytes));
+}
+
+bool OsPageSource::prepare_part_or_all(Arena& arena, size_t bytes) {
   const uintptr_t end = arena.begin + bytes;
   if (end <= arena.prepared_end) return true;
   const uintptr_t begin = std::max(arena.begin, arena.prepared_end);

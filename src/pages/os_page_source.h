@@ -78,6 +78,7 @@ class OsPageSource final : public PageSource {
   Arena* arena_with(size_t bytes);
   bool extend_current(size_t bytes);
   bool prepare(Arena& arena, size_t bytes);
+  bool prepare_part_or_all(Arena& arena, size_t bytes);
   Arena* rest_with(size_t bytes);
   void keep_rest(Arena rest);
 

@@ -7,8 +7,8 @@
 // Reserved: ours, any access faults. Prepared: readable and writable, reads as zero, not backed by
 // memory. Ready: backed by memory. Linux moves from Prepared to Ready by itself at the first touch.
 // Every function leaves errno as it was. Addresses and sizes are multiples of page_bytes(), but for
-// release(), move_pages() and wishes: with pages of the kernel that are larger than the heap's
-// these may get any page of the heap, and then refuse or do what they can.
+// release(), move_pages(), guards and wishes: with pages of the kernel that are larger than the
+// heap's these may get any page of the heap, and then refuse or do what they can.
 #ifndef SPANMALLOC_PLATFORM_VIRTUAL_MEMORY_H_
 #define SPANMALLOC_PLATFORM_VIRTUAL_MEMORY_H_
 
@@ -45,6 +45,20 @@ uintptr_t map(size_t bytes, uintptr_t hint);
 // Prepared or Ready -> Reserved, content undefined. False when the kernel refuses (too many
 // mappings); the range is unchanged. prepare() makes it accessible again.
 [[nodiscard]] bool make_inaccessible(uintptr_t address, size_t bytes);
+
+// Prepared or Ready -> Reserved, and gives the memory back. Costs the process no mapping from Linux
+// 6.13 on; before, the range becomes a mapping of its own as by make_inaccessible(). False when
+// refused: the range is as accessible as before, its content undefined. It is also refused where
+// the process's limits might not let the range be opened again.
+[[nodiscard]] bool install_guard(uintptr_t address, size_t bytes);
+
+// Undoes install_guard() for the range or a part of it, which becomes Prepared. False when refused.
+[[nodiscard]] bool remove_guard(uintptr_t address, size_t bytes);
+
+// Guards that are mappings can lie where the heap must grow or be used, which then takes a mapping
+// more. So with the first of them some mappings are kept in reserve. Gives these up for a process
+// that has used up all others; true when there were some. No more such guards are made then.
+bool give_up_spare_mappings();
 
 // What is left in released memory, if the kernel took it at all.
 enum class ReleaseResult { kReleasedReadsZero, kReleasedReadsAnything, kRefused };
@@ -94,6 +108,8 @@ void name_range(uintptr_t address, size_t bytes, const char* name);
 
 // The process's limit on address space in bytes; SIZE_MAX when there is none.
 size_t address_space_limit();
+// The same for its private writable memory.
+size_t data_limit();
 
 // Bytes of memory of the machine; 0 when unknown.
 size_t physical_memory();

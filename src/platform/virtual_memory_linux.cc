@@ -33,6 +33,11 @@
 #define SYS_process_madvise 440
 #endif
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -48,7 +53,15 @@ uintptr_t map_anonymous(size_t bytes, uintptr_t hint, int protection, int extra_
   return address == MAP_FAILED ? 0 : reinterpret_cast<uintptr_t>(address);
 }
 
-bool has_limit(decltype(RLIMIT_AS) resource) {
+// SIZE_MAX where there is no limit, or none can be read.
+size_t limit_of(decltype(RLIMIT_AS) resource) {
+  ErrnoGuard errno_guard;
+  rlimit limit{};
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return static_cast<size_t>(limit.rlim_cur);
+}
+
+bool may_have_limit(decltype(RLIMIT_AS) resource) {
   rlimit limit{};
   return getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
 }
@@ -130,17 +143,25 @@ enum class Answer : uint8_t { kUnknown, kYes, kNo };
 
 // Emulators of the kernel may answer that they did what they did not. What a system call does to
 // two pages made for it shows that once, before it is used on the heap's. A call that is refused
-// shows nothing, and the next one tries again.
+// shows nothing, and the next one tries again. Where no pages are to be had (too many mappings),
+// one may do whose content need not stay, if the call keeps to one; 0: there is none.
 template <Answer (*try_on)(uintptr_t pages)>
-bool keeps_promise() {
+bool keeps_promise(uintptr_t instead = 0) {
   static constinit std::atomic<Answer> known{Answer::kUnknown};
   Answer answer = known.load(std::memory_order_relaxed);
   if (answer != Answer::kUnknown) return answer == Answer::kYes;
-  const uintptr_t pages = map_anonymous(2 * page_bytes(), 0, PROT_READ | PROT_WRITE, 0);
+  const uintptr_t made = map_anonymous(2 * page_bytes(), 0, PROT_READ | PROT_WRITE, 0);
+  const uintptr_t pages = made != 0 ? made : instead;
   if (pages == 0) return false;
-  *reinterpret_cast<volatile char*>(pages) = 1;
+  auto* first = reinterpret_cast<volatile char*>(pages);
+  const char before = *first;
+  *first = 1;
   answer = try_on(pages);
-  munmap(reinterpret_cast<void*>(pages), 2 * page_bytes());
+  if (made != 0) {
+    munmap(reinterpret_cast<void*>(made), 2 * page_bytes());
+  } else if (answer != Answer::kYes) {
+    *first = before;
+  }
   known.store(answer, std::memory_order_relaxed);
   return answer == Answer::kYes;
 }
@@ -162,6 +183,48 @@ Answer move_keeps_source(uintptr_t pages) {
   }
   if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, pages) == 0) return Answer::kYes;
   return errno == EFAULT ? Answer::kNo : Answer::kUnknown;
+}
+
+// Whether guards can be marks of pages (Linux 6.13), which split no mapping. Shown as above.
+Answer guard_refuses_access(uintptr_t pages) {
+  if (madvise(reinterpret_cast<void*>(pages), page_bytes(), MADV_GUARD_INSTALL) != 0) {
+    return errno == ENOMEM || errno == EAGAIN ? Answer::kUnknown : Answer::kNo;
+  }
+  const bool refuses = syscall(SYS_clock_gettime, CLOCK_MONOTONIC, pages) != 0 && errno == EFAULT;
+  if (!refuses) (void)madvise(reinterpret_cast<void*>(pages), page_bytes(), MADV_GUARD_REMOVE);
+  return refuses ? Answer::kYes : Answer::kNo;
+}
+
+// What remove_guard() has to undo.
+constinit std::atomic<bool> guards_are_marks{false};
+constinit std::atomic<bool> guards_are_mappings{false};
+
+// Where the spare mappings lie: a range of which every other page differs.
+constexpr uintptr_t kNoneYet = 0;
+constexpr uintptr_t kNoMore = 1;
+constinit std::atomic<uintptr_t> spare_mappings{kNoneYet};
+
+// Two for each of the 64 freed large blocks that may lie between guards, and some for growth.
+constexpr size_t kSpareMappings = 160;
+
+// Whether there are spare mappings, made by the first call.
+bool has_spare_mappings() {
+  uintptr_t range = spare_mappings.load(std::memory_order_relaxed);
+  if (range != kNoneYet) return range != kNoMore;
+  if (!spare_mappings.compare_exchange_strong(range, kNoMore, std::memory_order_relaxed)) {
+    return false;
+  }
+  const size_t page = page_bytes();
+  range = map_anonymous(kSpareMappings * page, 0, PROT_NONE, MAP_NORESERVE);
+  if (range == 0) return false;
+  for (size_t index = 1; index < kSpareMappings; index += 2) {
+    if (mprotect(reinterpret_cast<void*>(range + index * page), page, PROT_READ) != 0) {
+      munmap(reinterpret_cast<void*>(range), kSpareMappings * page);
+      return false;
+    }
+  }
+  spare_mappings.store(range, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace
@@ -196,7 +259,11 @@ bool extend_prepared(uintptr_t end, size_t bytes) {
   ErrnoGuard errno_guard;
   // The last page of a mapping stands for it.
   void* last_page = reinterpret_cast<void*>(end - page_bytes());
-  return mremap(last_page, page_bytes(), page_bytes() + bytes, 0) == last_page;
+  if (mremap(last_page, page_bytes(), page_bytes() + bytes, 0) != last_page) return false;
+  // The last page may be a guard.
+  if (prepare(end, bytes)) return true;
+  munmap(reinterpret_cast<void*>(end), bytes);
+  return false;
 }
 
 bool prepare(uintptr_t address, size_t bytes) {
@@ -209,9 +276,43 @@ bool make_inaccessible(uintptr_t address, size_t bytes) {
   return mprotect(reinterpret_cast<void*>(address), bytes, PROT_NONE) == 0;
 }
 
+bool install_guard(uintptr_t address, size_t bytes) {
+  ErrnoGuard errno_guard;
+  if (!are_whole_pages(address | bytes)) return false;
+  if (keeps_promise<guard_refuses_access>(address)) {
+    split_huge_pages_around(address, bytes);
+    guards_are_marks.store(true, std::memory_order_relaxed);
+    if (madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_INSTALL) == 0) return true;
+    // A part may be marked. Removal needs no memory.
+    (void)madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_REMOVE);
+  }
+  // What is opened again counts as data anew.
+  if (may_have_limit(RLIMIT_DATA) || !has_spare_mappings()) return false;
+  (void)release(address, bytes);
+  guards_are_mappings.store(true, std::memory_order_relaxed);
+  return make_inaccessible(address, bytes);
+}
+
+bool remove_guard(uintptr_t address, size_t bytes) {
+  ErrnoGuard errno_guard;
+  if (guards_are_marks.load(std::memory_order_relaxed) &&
+      madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_REMOVE) != 0) {
+    return false;
+  }
+  if (!guards_are_mappings.load(std::memory_order_relaxed)) return true;
+  return prepare(address, bytes) || (give_up_spare_mappings() && prepare(address, bytes));
+}
+
+bool give_up_spare_mappings() {
+  ErrnoGuard errno_guard;
+  const uintptr_t range = spare_mappings.exchange(kNoMore, std::memory_order_relaxed);
+  if (range == kNoneYet || range == kNoMore) return false;
+  return munmap(reinterpret_cast<void*>(range), kSpareMappings * page_bytes()) == 0;
+}
+
 ReleaseResult release(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
-  if (!are_whole_pages(address | bytes) || !keeps_promise<release_clears>()) {
+  if (!are_whole_pages(address | bytes) || !keeps_promise<release_clears>(address)) {
     return ReleaseResult::kRefused;
   }
   split_huge_pages_around(address, bytes);
@@ -248,7 +349,7 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
   ErrnoGuard errno_guard;
   // The kernel unmaps the target, then asks whether the process may have as much again. Under a
   // limit that was set below what is mapped, the answer is no.
-  if (has_limit(RLIMIT_AS) || has_limit(RLIMIT_DATA)) return MoveResult::kRefused;
+  if (may_have_limit(RLIMIT_AS) || may_have_limit(RLIMIT_DATA)) return MoveResult::kRefused;
   if (!are_whole_pages(from | to | bytes) || !keeps_promise<move_keeps_source>()) {
     return MoveResult::kRefused;
   }
@@ -285,10 +386,11 @@ void name_range(uintptr_t address, size_t bytes, const char* name) {
 }
 
 size_t address_space_limit() {
-  ErrnoGuard errno_guard;
-  rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
-  return static_cast<size_t>(limit.rlim_cur);
+  return limit_of(RLIMIT_AS);
+}
+
+size_t data_limit() {
+  return limit_of(RLIMIT_DATA);
 }
 
 size_t physical_memory() {
