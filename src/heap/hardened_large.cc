@@ -62,7 +62,7 @@ void end_queued(Span* span) {
   const size_t bytes = span->bytes().value;
   queue_bytes.fetch_sub(bytes, std::memory_order_relaxed);
   // Addresses that the kernel does not make accessible again are lost, and harmless.
-  if (!platform::prepare(span->base(), bytes)) return;
+  if (!platform::remove_guard(span->base(), bytes)) return;
   end_span(span, platform::ReleaseResult::kReleasedReadsZero);
 }
 
@@ -103,7 +103,7 @@ void deallocate_large_hardened(void* pointer) {
   }
   if (heap.hardening().has_guards() && bytes <= kMaxQueuedBytes &&
       released == platform::ReleaseResult::kReleasedReadsZero &&
-      platform::make_inaccessible(span->base(), bytes)) {
+      platform::install_guard(span->base(), bytes)) {
     return enqueue(span);
   }
   end_span(span, released);

@@ -8,6 +8,7 @@
 #include "platform/sleeping_thread.h"
 #include "platform/system.h"
 #include "platform/thread.h"
+#include "platform/virtual_memory.h"
 
 namespace spanmalloc {
 
@@ -83,10 +84,16 @@ void Heap::decide_hardening() {
   hardening_.decide(static_cast<HardeningLevel>(options_[Option::kHardening]), interval);
 }
 
+static PageCount most_guards() {
+  const size_t address_space = platform::address_space_limit();
+  const size_t data = platform::data_limit();
+  return GuardBudget::most_under(address_space < data ? address_space : data);
+}
+
 void Heap::apply_options() {
   // Before the options are known, blocks have ends as well.
   spans_.set_protection({.zeroes_new_spans = hardening_.has_ends(),
-                         .has_guards = hardening_.has_guards(),
+                         .most_guards = hardening_.has_guards() ? most_guards() : PageCount{},
                          .released_reads_zero = options_[Option::kRelease] == 0});
   page_source_.set_release_way(options_[Option::kRelease] == 0 ? OsPageSource::ReleaseWay::kAtOnce
                                                                : OsPageSource::ReleaseWay::kLazily);

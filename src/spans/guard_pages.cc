@@ -8,7 +8,8 @@ namespace spanmalloc {
 
 bool GuardBudget::may_have() const {
   // A page of the kernel that is larger than ours would take parts of the span along.
-  return wanted_ && pages().value < kMaxPages && platform::page_bytes() <= kPageBytes;
+  return pages().value < most_.load(std::memory_order_relaxed) &&
+         platform::page_bytes() <= kPageBytes;
 }
 
 GuardPages GuardBudget::choose_small() {
@@ -27,14 +28,12 @@ void GuardBudget::check_invariants() const {
   SPANMALLOC_CHECK(!is_below_zero(pages().value), "more guard pages ended than were made");
 }
 
-void close_guard(uintptr_t address, PageCount count) {
-  if (count.value == 0) return;
-  (void)platform::release(address, count.bytes().value);
-  (void)platform::make_inaccessible(address, count.bytes().value);
+bool close_guard(uintptr_t address, PageCount count) {
+  return count.value == 0 || platform::install_guard(address, count.bytes().value);
 }
 
 bool open_guard(uintptr_t address, PageCount count) {
-  return count.value == 0 || platform::prepare(address, count.bytes().value);
+  return count.value == 0 || platform::remove_guard(address, count.bytes().value);
 }
 
 }  // namespace spanmalloc

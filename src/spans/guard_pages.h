@@ -31,13 +31,21 @@ struct GuardPages {
   PageRange after_range(PageRange span) const { return {span.end(), PageCount{after}}; }
 };
 
-// Decides which spans get guards. Each splits the mapping it lies in, of which a process has a
-// limited number: when so many are out that others could come to lack mappings, spans go without.
+// Decides which spans get guards. Before Linux 6.13 each splits the mapping it lies in, of which a
+// process has a limited number: when so many are out that others could come to lack mappings, spans
+// go without, and so they do from the first guard on that the system refuses.
 class GuardBudget {
  public:
   constexpr GuardBudget() = default;
-  // REQUIRES: called before other threads ask.
-  void set_wanted(bool wanted) { wanted_ = wanted; }
+  // The most pages in guards where the process may have so much memory (SIZE_MAX: no limit). Under
+  // a limit, what lies in guards is missing for blocks.
+  static constexpr PageCount most_under(size_t limit_bytes) {
+    const size_t share = limit_bytes / kPageBytes / kShareOfLimit;
+    return {share < kMaxPages ? share : kMaxPages};
+  }
+  // Sets how many pages may be in guards; 0: spans get none.
+  void set_most(PageCount most) { most_.store(most.value, std::memory_order_relaxed); }
+  void note_refused() { set_most({}); }
 
   // Guards for a span of small objects, random in number, on both sides or behind it.
   GuardPages choose_small();
@@ -55,16 +63,18 @@ class GuardBudget {
  private:
   // Two guards make up to four mappings of the 65530 that Linux allows.
   static constexpr size_t kMaxPages = 16384;
+  static constexpr size_t kShareOfLimit = 16;
 
   bool may_have() const;
   void add(size_t count) { pages_.fetch_add(count, std::memory_order_relaxed); }
 
-  bool wanted_ = false;
+  std::atomic<size_t> most_{0};
   std::atomic<size_t> pages_{0};
 };
 
-// Makes the pages at `address` inaccessible and gives their memory back, as far as the system does.
-void close_guard(uintptr_t address, PageCount count);
+// Makes the pages at `address` inaccessible and gives their memory back; false when the system
+// refuses.
+[[nodiscard]] bool close_guard(uintptr_t address, PageCount count);
 // Makes them usable again; false when the system refuses, and nobody may have them.
 [[nodiscard]] bool open_guard(uintptr_t address, PageCount count);
 

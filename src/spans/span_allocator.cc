@@ -34,21 +34,34 @@ PageHeap::Recorded SpanAllocator::allocate(PageCount count, PageCount alignment,
 
 void SpanAllocator::close_guards(Span* span, GuardPages guards) {
   if (!guards.any()) return;
+  const PageRange before = guards.before_range(span->pages());
+  const PageRange after = guards.after_range(span->pages());
+  if (!close_guard(address_of(before.first), before.count) ||
+      !close_guard(address_of(after.first), after.count)) {
+    guards_.note_refused();
+    return open_guards(span->pages(), guards, Backing::kRetained);
+  }
   guards_.note_made(guards);
+  page_heap_.note_holes_released(guards.total().bytes());
   span->set_guards(guards);
-  for (const PageRange range :
-       {guards.before_range(span->pages()), guards.after_range(span->pages())}) {
-    close_guard(address_of(range.first), range.count);
+}
+
+// Pages that the system does not make accessible again are lost.
+void SpanAllocator::open_guards(PageRange pages, GuardPages guards, Backing backing) {
+  for (const PageRange range : {guards.before_range(pages), guards.after_range(pages)}) {
+    if (range.count.value == 0 || !open_guard(address_of(range.first), range.count)) continue;
+    if (backing == Backing::kReleased) {
+      page_heap_.free_released(range);
+    } else {
+      page_heap_.free(range);
+    }
   }
 }
 
 void SpanAllocator::free_guards(PageRange pages, GuardPages guards) {
   if (!guards.any()) return;
-  for (const PageRange range : {guards.before_range(pages), guards.after_range(pages)}) {
-    if (range.count.value > 0 && open_guard(address_of(range.first), range.count)) {
-      page_heap_.free(range);
-    }
-  }
+  open_guards(pages, guards, Backing::kReleased);
+  page_heap_.note_holes_backed(guards.total().bytes());
   guards_.note_ended(guards);
 }
 

@@ -24,14 +24,14 @@ class SpanAllocator {
   // around spans. REQUIRES: called before there are spans that others should have.
   struct Protection {
     bool zeroes_new_spans = false;
-    bool has_guards = false;
+    PageCount most_guards;
     // False where memory that was given back may keep its content.
     bool released_reads_zero = true;
   };
   void set_protection(Protection protection) {
     zeroes_new_spans_ = protection.zeroes_new_spans;
     released_reads_zero_ = protection.released_reads_zero;
-    guards_.set_wanted(protection.has_guards);
+    guards_.set_most(protection.most_guards);
   }
   size_t guard_bytes() const { return guards_.pages().bytes().value; }
 
@@ -108,6 +108,7 @@ class SpanAllocator {
                               GuardPages& guards);
   void close_guards(Span* span, GuardPages guards);
   void free_guards(PageRange pages, GuardPages guards);
+  void open_guards(PageRange pages, GuardPages guards, Backing backing);
   uintptr_t address_of(PageNumber page) const { return page_heap_.window().address(page); }
   MemoryContent content_of(const PageAllocation& allocation) const;
 

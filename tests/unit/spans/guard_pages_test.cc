@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstring>
 
 #include "platform/virtual_memory.h"
@@ -31,7 +32,7 @@ TEST(GuardBudget, GivesNoneUnlessWanted) {
 
 TEST(GuardBudget, ChoosesWithinItsBounds) {
   GuardBudget budget;
-  budget.set_wanted(true);
+  budget.set_most(GuardBudget::most_under(SIZE_MAX));
   bool has_none_before = false;
   bool has_some_before = false;
   for (int round = 0; round < 1000; ++round) {
@@ -48,7 +49,7 @@ TEST(GuardBudget, ChoosesWithinItsBounds) {
 
 TEST(GuardBudget, GoesOnWithoutGuardsWhenTooManyAreOut) {
   GuardBudget budget;
-  budget.set_wanted(true);
+  budget.set_most(GuardBudget::most_under(SIZE_MAX));
   size_t made = 0;
   for (; made < 1000000 && budget.choose_large().any(); ++made) {
     budget.note_made(budget.choose_large());
@@ -58,6 +59,22 @@ TEST(GuardBudget, GoesOnWithoutGuardsWhenTooManyAreOut) {
   EXPECT_FALSE(budget.choose_small().any());
   budget.note_ended(GuardPages{0, 1});
   EXPECT_TRUE(budget.choose_large().any());
+}
+
+TEST(GuardBudget, TakesASmallShareOfALimit) {
+  constexpr size_t kLimit = size_t{64} << 20;
+  EXPECT_EQ(GuardBudget::most_under(kLimit).bytes().value, kLimit / 16);
+  EXPECT_EQ(GuardBudget::most_under(0).value, 0u);
+  EXPECT_LT(GuardBudget::most_under(SIZE_MAX).bytes().value, size_t{1} << 30);
+}
+
+TEST(GuardBudget, GivesNoneOnceTheSystemHasRefusedOne) {
+  GuardBudget budget;
+  budget.set_most(PageCount{100});
+  EXPECT_TRUE(budget.choose_small().any());
+  budget.note_refused();
+  EXPECT_FALSE(budget.choose_small().any());
+  EXPECT_FALSE(budget.choose_large().any());
 }
 
 TEST(GuardBudgetDeathTest, MoreGuardsEndedThanMadeIsAFault) {
@@ -76,7 +93,7 @@ TEST(GuardPagesDeathTest, AreInaccessibleUntilTheyAreOpened) {
   ASSERT_TRUE(platform::prepare(base, kPages.bytes().value));
   auto* memory = reinterpret_cast<unsigned char*>(base);
   memset(memory, 1, kPages.bytes().value);
-  close_guard(base + kPageBytes, PageCount{1});
+  ASSERT_TRUE(close_guard(base + kPageBytes, PageCount{1}));
   EXPECT_EQ(memory[kPageBytes - 1], 1);
   EXPECT_EQ(memory[2 * kPageBytes], 1);
   EXPECT_DEATH(memory[kPageBytes] = 2, "");

@@ -317,9 +317,27 @@ TEST(SpanAllocatorDeathTest, CountersBelowZeroAreAFault) {
   EXPECT_DEATH(other.check_invariants(), "bytes of small spans miscounted");
 }
 
+TEST(SpanAllocator, GuardsAreHolesAndGoBackWithTheirSpans) {
+  SpanParts parts;
+  parts.spans.set_protection({.most_guards = PageCount{100}});
+  Span* small = parts.spans.new_small(5, Growth::kAllowed);
+  Span* large = parts.spans.new_large({3}, kAny, Growth::kAllowed);
+  ASSERT_TRUE(small != nullptr && large != nullptr);
+  const PageCount guards = small->guards().total() + large->guards().total();
+  EXPECT_GE(guards.value, 2u);
+  EXPECT_EQ(parts.spans.guard_bytes(), guards.bytes().value);
+  EXPECT_EQ(parts.page_heap.hole_bytes(), guards.bytes().value);
+  parts.spans.delete_small(small);
+  ASSERT_TRUE(parts.spans.delete_large(large));
+  EXPECT_EQ(parts.spans.guard_bytes(), 0u);
+  EXPECT_EQ(parts.page_heap.hole_bytes(), 0u);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+  parts.page_heap.check_invariants();
+}
+
 TEST(SpanAllocatorDeathTest, CountersThatDoNotCoverListedSpansAreAFault) {
   SpanParts parts;
-  parts.spans.set_protection({.has_guards = true});
+  parts.spans.set_protection({.most_guards = PageCount{100}});
   const Span* span = parts.spans.new_small(1, Growth::kAllowed);
   ASSERT_NE(span, nullptr);
   const PageCount pages = span->pages().count;
