@@ -61,20 +61,30 @@ done
 # A program of a group with 64 MiB gives back what it no longer needs: it works for a while in
 # 40 MiB, in blocks of changing sizes.
 CASES["small_cgroup"] = Case([PYTHON], rf"""
-own=$(sed -n 's/^0:://p' /proc/self/cgroup)
-folder=/sys/fs/cgroup$own/spanmalloc-test-$$
-if ! grep -qw memory "/sys/fs/cgroup$own/cgroup.subtree_control" 2> /dev/null ||
-   ! mkdir "$folder" 2> /dev/null; then
+of_version_2=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+of_version_1=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
+folder=
+for limit in "$of_version_2/new/memory.max" "$of_version_1/new/memory.limit_in_bytes"; do
+  parent=${{limit%/new/*}}
+  if mkdir "$parent/spanmalloc-test-$$" 2> /dev/null; then
+    folder=$parent/spanmalloc-test-$$
+    file=$folder/${{limit##*/}}
+    if [ -e "$file" ] && echo $((64 << 20)) 2> /dev/null > "$file"; then break; fi
+    rmdir "$folder"
+    folder=
+  fi
+done
+if [ -z "$folder" ]; then
   echo "this process may not make a control group with a limit of memory"
   exit 77
 fi
-trap 'echo $$ > "/sys/fs/cgroup$own/cgroup.procs"; rmdir "$folder"' EXIT
-echo $((64 << 20)) > "$folder/memory.max"
-echo 0 > "$folder/memory.swap.max" 2> /dev/null || true
+trap 'echo $$ > "$parent/cgroup.procs"; rmdir "$folder"' EXIT
+if [ -e "$folder/memory.swap.max" ]; then echo 0 > "$folder/memory.swap.max" || true; fi
 echo $$ > "$folder/cgroup.procs"
 {PYTHON} -c '
 for size in (100, 700, 3000, 20000, 90000, 700000, 5000000):
     for _ in range(4):
+        blocks = None
         blocks = [bytes([1]) * size for _ in range(40000000 // (size + 50))]
     print(size, len(blocks))
     del blocks'
