@@ -1,11 +1,16 @@
 # The three forms of the product: shared library, archive, one relocatable object.
 
 set(objects $<TARGET_OBJECTS:spanmalloc_core> $<TARGET_OBJECTS:spanmalloc_api>)
+set(shared_objects)
+if(SPANMALLOC_SHARED_SOURCES)
+  spanmalloc_add_layers(spanmalloc_shared "${SPANMALLOC_SHARED_SOURCES}")
+  set(shared_objects $<TARGET_OBJECTS:spanmalloc_shared>)
+endif()
 set(public_include
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
-add_library(spanmalloc SHARED ${objects})
+add_library(spanmalloc SHARED ${objects} ${shared_objects})
 set(version_script ${PROJECT_SOURCE_DIR}/cmake/spanmalloc.map)
 set_target_properties(spanmalloc PROPERTIES
   VERSION ${PROJECT_VERSION}

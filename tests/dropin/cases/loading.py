@@ -32,5 +32,20 @@ LD_PRELOAD="${{LD_PRELOAD:-}}:libm.so.6:libpthread.so.0" perl -MPOSIX -e 'print 
 GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.rtld.dynamic_sort=1 bash -c 'echo $(echo fine)'
 """)
 
+# Calls before the first thread's thread-local data has its values, and before our constructor,
+# wherever in the row of libraries they come from.
+CASES["loader_early"] = Case(["gcc"], r"""
+gcc -O1 -shared -fPIC $INPUTS/early_library.c -o libearly.so
+flags="-O1 -fPIE -pie $INPUTS/early_program.c -L. -learly -Wl,-rpath,$PWD -pthread"
+gcc $flags -Wl,-z,lazy -o lazily
+gcc $flags -Wl,-z,now -o at_once
+for program in ./lazily ./at_once; do
+  $program
+  LD_PRELOAD="$PWD/libearly.so:${LD_PRELOAD:-}" $program
+  LD_PRELOAD="${LD_PRELOAD:-}:$PWD/libearly.so" $program
+  SPANMALLOC_OPTIONS=hardening=2:sample_guard=10 $program
+done
+""")
+
 # Every extension module of the standard library in one process, twice over.
 CASES["python3_extensions"] = Case([PYTHON], f"{PYTHON} $INPUTS/extensions.py")
