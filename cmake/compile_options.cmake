@@ -22,6 +22,10 @@ set(SPANMALLOC_FLAGS
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/api/call_catching.cc
   PROPERTIES COMPILE_OPTIONS "-fexceptions;-fno-lto")
 
+# The linker of LLVM 14 ends with a fault at a resolver in its own code for LTO.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/api/relocation_glibc.cc
+  PROPERTIES COMPILE_OPTIONS "-fno-lto")
+
 # The basic and the derived forms of operator delete stand in two files on purpose; see there.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set_source_files_properties(
