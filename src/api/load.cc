@@ -16,7 +16,10 @@ const char load_anchor = 0;
 
 namespace {
 
+// Both run at the end of the program. A signal handler that interrupted the heap may end it so.
+
 void print_statistics() {
+  if (was_interrupted_by_caller()) return;
   BufferedText<2048> text;
   write_text(read_stats(heap), text);
   platform::write_error(text.begin(), text.length());
@@ -24,6 +27,7 @@ void print_statistics() {
 
 // Writes to freed blocks that still wait are told at the end of the program.
 void look_into_quarantine() {
+  if (was_interrupted_by_caller()) return;
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) empty_quarantine(*cache);
 }
 

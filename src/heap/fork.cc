@@ -159,6 +159,11 @@ bool try_take_all(TakenLocks& locks, size_t attempt) {
 
 }  // namespace
 
+bool was_interrupted_by_caller() {
+  const ThreadCache* cache = own_thread_cache();
+  return holds_any_lock() || (cache != nullptr && cache->is_used());
+}
+
 void prepare_fork() {
   if (forking_thread.load(std::memory_order_relaxed) == platform::thread_number()) {
     ++nested_forks;

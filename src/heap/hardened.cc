@@ -172,6 +172,7 @@ void retire(const SmallBlock& block) {
   ThreadCache* cache = delays ? heap.attach_thread() : nullptr;
   Quarantine* quarantine = cache != nullptr ? cache->hardened().quarantine : nullptr;
   if (quarantine == nullptr) return push_small(object, block.size_class);
+  const CacheUse use(*cache);
   const Quarantine::Block evicted =
       quarantine->exchange({block.address, block.size_class}, next_random(*cache));
   if (!evicted.is_none()) release_from_quarantine(evicted);

@@ -70,6 +70,12 @@ CASE(help_lists_the_options) {
   EXPECT(strstr(report, "=") != nullptr);
 }
 
+CASE(statistics_are_written_at_the_end) {
+  EXPECT_EQ(run_with("stats=1"), 7);
+  EXPECT(count_lines() > 5);
+  EXPECT(strstr(report, "mapped") != nullptr);
+}
+
 CASE(nonsense_is_survived) {
   static char longest[8000];
   memset(longest, 'x', sizeof longest - 1);
