@@ -1,5 +1,6 @@
 // Threads that are cancelled: no call of the allocator is a point where a thread ends, so none ends
-// with a lock held or a block half made.
+// with a lock held or a block half made. Asynchronous cancellation in the midst of malloc is
+// allowed to nobody, as with the C library's: what is promised is that it does no harm outside.
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -54,6 +55,88 @@ void* allocate_until_cancelled(void*) {
   return nullptr;
 }
 
+// What a thread holds when it is cancelled: blocks, and the freed ones in its cache.
+struct Belongings {
+  static constexpr size_t kBlocks = 1500;
+  void* blocks[kBlocks];
+};
+
+void leave(void* argument) {
+  auto* belongings = static_cast<Belongings*>(argument);
+  free(calloc(1, 300 * kKiB));
+  for (void* block : belongings->blocks) free(block);
+  free(belongings);
+}
+
+void hold(Belongings* belongings) {
+  for (size_t i = 0; i < Belongings::kBlocks; ++i) {
+    free(malloc(i % 900 + 1));
+    belongings->blocks[i] = malloc(i % 700 + 1);
+  }
+}
+
+enum class Way { kAtACall, kAtAnyInstruction };
+
+struct Victim {
+  Way way = Way::kAtACall;
+  bool is_ready = false;
+};
+
+// A function of its own: where it may be interrupted at any instruction, nothing waits to be
+// undone.
+[[noreturn, gnu::noinline]] void await_cancellation(Victim* victim) {
+  if (victim->way == Way::kAtAnyInstruction) {
+    int before = 0;
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
+  }
+  __atomic_store_n(&victim->is_ready, true, __ATOMIC_RELEASE);
+  for (uint64_t count = 0;; count = contract::opaque(count + 1)) {
+    if (victim->way == Way::kAtACall) contract::sleep_milliseconds(1000);
+  }
+}
+
+void* be_cancelled(void* argument) {
+  auto* belongings = static_cast<Belongings*>(calloc(1, sizeof(Belongings)));
+  pthread_cleanup_push(&leave, belongings);
+  hold(belongings);
+  await_cancellation(static_cast<Victim*>(argument));
+  pthread_cleanup_pop(1);
+}
+
+void cancel_threads(Way way, int rounds) {
+  for (int round = 0; round < rounds; ++round) {
+    Victim victims[4];
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; ++i) {
+      victims[i].way = way;
+      REQUIRE(pthread_create(&threads[i], nullptr, &be_cancelled, &victims[i]) == 0);
+    }
+    for (size_t i = 0; i < 4; ++i) {
+      while (!__atomic_load_n(&victims[i].is_ready, __ATOMIC_ACQUIRE)) sched_yield();
+      EXPECT_EQ(pthread_cancel(threads[i]), 0);
+    }
+    for (const pthread_t thread : threads) {
+      void* result = nullptr;
+      pthread_join(thread, &result);
+      EXPECT(result == PTHREAD_CANCELED);
+    }
+  }
+}
+
+// A cache that a thread does not leave would be lost with half a megabyte.
+void expect_caches_to_be_left(Way way) {
+  const int status = contract::run_in_child(50, [way] {
+    cancel_threads(way, 20);
+    const size_t resident_before = contract::resident_bytes();
+    const size_t used_before = mallinfo2().uordblks;
+    cancel_threads(way, 200);
+    EXPECT(contract::resident_bytes() < resident_before + 6 * kMiB);
+    EXPECT(mallinfo2().uordblks < used_before + 2 * kMiB);
+    call_everything();
+  });
+  EXPECT_EQ(status, 0);
+}
+
 }  // namespace
 
 CASE(a_pending_cancel_waits_until_the_allocator_is_left) {
@@ -85,6 +168,14 @@ CASE(threads_cancelled_at_work_leave_the_heap_usable) {
     EXPECT(contract::resident_bytes() < 100 * kMiB);
   });
   EXPECT_EQ(status, 0);
+}
+
+CASE(threads_cancelled_while_they_sleep_leave_their_caches) {
+  expect_caches_to_be_left(Way::kAtACall);
+}
+
+CASE(threads_cancelled_at_any_instruction_of_their_own_leave_their_caches) {
+  expect_caches_to_be_left(Way::kAtAnyInstruction);
 }
 
 RUN_CASES()
