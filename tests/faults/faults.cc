@@ -2,6 +2,7 @@
 //
 //   faults                        every operation
 //   faults NAME...                these operations
+//   faults --every NAME...        these, and every call of those that make very many
 //   faults --list                 their names
 //   faults --one NAME WHICH MANNER N     one run, WHICH: one or all, MANNER: harsh or clean
 //
@@ -29,8 +30,10 @@ namespace {
 using namespace faults;
 
 constexpr unsigned kSecondsOfARun = 60;
-// Of an operation with too many calls, the first ones are refused one by one, then ever fewer.
+// Of an operation with too many calls, the first ones are refused one by one, then ever fewer,
+// unless every one is asked for.
 constexpr uint64_t kStepDivisor = 2;
+bool every_call = false;
 
 // What is left when all is freed.
 struct Rest {
@@ -238,7 +241,7 @@ void test(const Operation& operation) {
       for (uint64_t first = 1; !contract::has_failed(); first += step) {
         if (operation.calls == Calls::kTooMany) {
           if (first > undisturbed.record.calls) break;
-          step = 1 + first / kStepDivisor;
+          step = every_call ? 1 : 1 + first / kStepDivisor;
         }
         const Run got = run(operation, {which, manner, operation.hints, first});
         judge(operation, got, undisturbed);
@@ -285,6 +288,11 @@ int main(int argc, char** argv) {
   if (shared_file < 0 || ftruncate(shared_file, sizeof(Shared)) != 0) return 3;
   map_shared();
   if (argc == 6 && strcmp(argv[1], "--one") == 0) return run_one(argv + 2);
+  if (argc > 1 && strcmp(argv[1], "--every") == 0) {
+    every_call = true;
+    --argc;
+    ++argv;
+  }
   for (size_t i = 0; i < kOperationCount; ++i) {
     bool wanted = argc < 2;
     for (int at = 1; at < argc; ++at) wanted |= strcmp(kOperations[i].name, argv[at]) == 0;
