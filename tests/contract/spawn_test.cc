@@ -1,5 +1,6 @@
 // vfork, posix_spawn, system and popen from a process whose threads allocate.
 #include <pthread.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,27 @@ CASE(vfork_child_may_allocate) {
     REQUIRE(child > 0);
     EXPECT_EQ(contract::wait_for(child, 10), 0);
     EXPECT(block != nullptr);
+    memset(block, 1, 5000);
+    free(block);
+  }
+}
+
+// As the C library's posix_spawn does it: the child shares the memory on a stack of its own.
+CASE(cloned_child_may_allocate) {
+  alignas(16) static char stack[128 * contract::kKiB];
+  static void* block;
+  const auto life = [](void*) {
+    for (size_t size = 1; size < 10000000; size = size * 3 + 1) free(malloc(size));
+    block = malloc(5000);
+    return 7;
+  };
+  for (int i = 0; i < 50; ++i) {
+    block = nullptr;
+    const pid_t child =
+        clone(life, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
+    REQUIRE(child > 0);
+    EXPECT_EQ(contract::wait_for(child, 10), 7);
+    REQUIRE(block != nullptr);
     memset(block, 1, 5000);
     free(block);
   }

@@ -105,6 +105,7 @@ WROTE_LINK = (ABORT, r"malloc\({block}\): a free \d+-byte block was written to a
                      "(?:, or freed twice)?")
 USED_FREED = (SEGFAULT, r"use after free of a 64-byte block at {block}, \d+ bytes into it")
 BEHIND_END = (SEGFAULT, r"access to a 64-byte block at {pointer}, 0 bytes behind its end")
+FAR_BEHIND_END = (SEGFAULT, r"access to a 64-byte block at {pointer}, \d+ bytes behind its end")
 WRONG_SIZE = (ABORT, r"operator delete\({pointer}\): size 40 given for a 64-byte block")
 WRONG_SIZE_TO_FREE = (ABORT, r"free_sized\({pointer}\): size 40 given for a 64-byte block")
 WRONG_ALIGNMENT = (ABORT, r"operator delete\({pointer}\): alignment 4096 given for a 64-byte "
@@ -126,6 +127,7 @@ HARDENED = {
     # A sampled block lies at the end of its slot or at its start, at random.
     "overflow_word": at_levels([OVERFLOW], [OVERFLOW], [OVERFLOW], [OVERFLOW, BEHIND_END]),
     "overflow_large": at_levels([OVERFLOW], [OVERFLOW], [GUARD_PAGE], [NOT_DETECTED]),
+    "overflow_span": at_levels([NOT_DETECTED], [NOT_DETECTED], [GUARD_PAGE], [FAR_BEHIND_END]),
     "delete_wrong_size": at_levels(*[[WRONG_SIZE]] * 4),
     "alignment_mismatch": at_levels(*[[WRONG_ALIGNMENT]] * 4),
     "free_sized_wrong_size": at_levels(*[[WRONG_SIZE_TO_FREE]] * 4),
@@ -144,6 +146,7 @@ WITHOUT_HARDENING = {
     "overflow_one_byte": [NOT_DETECTED],
     "overflow_word": [NOT_DETECTED],
     "overflow_large": [NOT_DETECTED],
+    "overflow_span": [NOT_DETECTED],
     "delete_wrong_size": [NOT_DETECTED],
     "alignment_mismatch": [NOT_DETECTED],
     "double_free_reused": [STILL_THERE],
@@ -156,7 +159,8 @@ WITHOUT_HARDENING = {
 # Where `sample_guard=1` has the block, the report tells its history.
 SAMPLED_LIVE = {"alignment_mismatch", "delete_wrong_size", "free_interior_half",
                 "free_interior_small", "free_misaligned_small", "free_sized_wrong_size",
-                "overflow_one_byte", "overflow_word", "realloc_interior", "usable_size_interior"}
+                "overflow_one_byte", "overflow_span", "overflow_word", "realloc_interior",
+                "usable_size_interior"}
 FREED_AND_SAMPLED = {"double_delete", "double_free", "double_free_after_churn",
                      "double_free_after_realloc", "double_free_after_thread_exit",
                      "double_free_after_trim", "double_free_beside_large", "double_free_delayed",
