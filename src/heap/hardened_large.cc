@@ -9,6 +9,7 @@
 #include "heap/large.h"
 #include "platform/virtual_memory.h"
 #include "spans/misuse.h"
+#include "spans/span_stack.h"
 
 namespace spanmalloc {
 
@@ -26,6 +27,9 @@ constexpr size_t kMaxQueuedBytes = size_t{64} << 20;
 constinit std::atomic<Span*> queue[kQueuePlaces]{};
 constinit std::atomic<size_t> next_place{0};
 constinit std::atomic<size_t> queue_bytes{0};
+
+// Blocks that left the queue and that the system did not make accessible again.
+constinit SpanStack refused;
 
 size_t canary_count(const Span* span, size_t bytes) {
   const size_t behind = span->base() + span->bytes().value - span->object_address() - bytes;
@@ -60,9 +64,8 @@ void end_span(Span* span, platform::ReleaseResult released) {
 
 void end_queued(Span* span) {
   const size_t bytes = span->bytes().value;
+  if (!platform::remove_guard(span->base(), bytes)) return refused.push(span);
   queue_bytes.fetch_sub(bytes, std::memory_order_relaxed);
-  // Addresses that the kernel does not make accessible again are lost, and harmless.
-  if (!platform::remove_guard(span->base(), bytes)) return;
   end_span(span, platform::ReleaseResult::kReleasedReadsZero);
 }
 
@@ -148,6 +151,7 @@ bool empty_large_queue() {
     end_queued(span);
     any = true;
   }
+  refused.take_all(&end_queued);
   return any;
 }
 

@@ -258,6 +258,7 @@ void Heap::reclaim_everything() {
     });
   }
   (void)empty_large_queue();
+  spans_.open_refused_guards();
   registry_.empty_warm(centrals_, sentinels());
   centrals_.for_each([&](const CentralList& central, SizeClass) { central.drain_depot(0, key_); });
 }

@@ -87,6 +87,11 @@ class PageHeap {
   enum class Backing : uint8_t { kRetained, kReleased };
   void free_recorded(PageRange pages, Backing backing, RecordPool& records, void* record)
       SPANMALLOC_EXCLUDES(mutex_);
+  // Gives back the record alone.
+  void free_record(RecordPool& records, void* record) SPANMALLOC_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    records.give_back(record);
+  }
 
   // Gives free, retained pages back to the system, huge pages that are free as a whole first, then
   // the highest ones, until `at_least` bytes are done or nothing is left that the mode allows.

@@ -283,8 +283,8 @@ bool install_guard(uintptr_t address, size_t bytes) {
     split_huge_pages_around(address, bytes);
     guards_are_marks.store(true, std::memory_order_relaxed);
     if (madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_INSTALL) == 0) return true;
-    // A part may be marked. Removal needs no memory.
-    (void)madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_REMOVE);
+    // A part may be marked, and is a guard as long as the marks are not to be removed.
+    if (madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_REMOVE) != 0) return true;
   }
   // What is opened again counts as data anew.
   if (may_have_limit(RLIMIT_DATA) || !has_spare_mappings()) return false;

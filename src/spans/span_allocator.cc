@@ -32,37 +32,71 @@ PageHeap::Recorded SpanAllocator::allocate(PageCount count, PageCount alignment,
   return page_heap_.allocate_recorded(count, alignment, growth, records_);
 }
 
+// Whether the pages are a guard; those that are none go back.
+bool SpanAllocator::make_guard(PageRange range) {
+  if (range.count.value == 0 || close_guard(address_of(range.first), range.count)) return true;
+  page_heap_.free(range);
+  return false;
+}
+
 void SpanAllocator::close_guards(Span* span, GuardPages guards) {
   if (!guards.any()) return;
-  const PageRange before = guards.before_range(span->pages());
-  const PageRange after = guards.after_range(span->pages());
-  if (!close_guard(address_of(before.first), before.count) ||
-      !close_guard(address_of(after.first), after.count)) {
-    guards_.note_refused();
-    return open_guards(span->pages(), guards, Backing::kRetained);
-  }
-  guards_.note_made(guards);
-  page_heap_.note_holes_released(guards.total().bytes());
-  span->set_guards(guards);
+  GuardPages made = guards;
+  if (!make_guard(guards.before_range(span->pages()))) made.before = 0;
+  if (!make_guard(guards.after_range(span->pages()))) made.after = 0;
+  if (made.total() < guards.total()) guards_.note_refused();
+  guards_.note_made(made);
+  page_heap_.note_holes_released(made.total().bytes());
+  span->set_guards(made);
 }
 
-// Pages that the system does not make accessible again are lost.
-void SpanAllocator::open_guards(PageRange pages, GuardPages guards, Backing backing) {
-  for (const PageRange range : {guards.before_range(pages), guards.after_range(pages)}) {
-    if (range.count.value == 0 || !open_guard(address_of(range.first), range.count)) continue;
-    if (backing == Backing::kReleased) {
-      page_heap_.free_released(range);
-    } else {
-      page_heap_.free(range);
+// Whether the pages of a guard have gone back.
+bool SpanAllocator::free_guard(PageRange range) {
+  if (range.count.value == 0) return true;
+  if (!open_guard(address_of(range.first), range.count)) return false;
+  page_heap_.free_released(range);
+  return true;
+}
+
+// Gives back the guards round `pages`; returns those that the system did not open.
+GuardPages SpanAllocator::free_guards(PageRange pages, GuardPages guards) {
+  if (!guards.any()) return {};
+  GuardPages opened;
+  if (free_guard(guards.before_range(pages))) opened.before = guards.before;
+  if (free_guard(guards.after_range(pages))) opened.after = guards.after;
+  page_heap_.note_holes_backed(opened.total().bytes());
+  guards_.note_ended(opened);
+  return {static_cast<uint8_t>(guards.before - opened.before),
+          static_cast<uint8_t>(guards.after - opened.after)};
+}
+
+// Gives back an ended span's last pages, its guards and its record, which waits with guards that
+// the system does not open.
+void SpanAllocator::free_last(Span* span, Part last) {
+  const GuardPages refused = free_guards(span->pages(), span->guards());
+  if (!refused.any()) {
+    return page_heap_.free_recorded(last.pages, last.backing, records_, span);
+  }
+  if (last.backing == Backing::kReleased) {
+    page_heap_.free_released(last.pages);
+  } else {
+    page_heap_.free(last.pages);
+  }
+  span->set_guards(refused);
+  refused_count_.fetch_add(1, std::memory_order_relaxed);
+  refused_.push(span);
+}
+
+void SpanAllocator::open_refused_guards() {
+  refused_.take_all([this](Span* span) {
+    const GuardPages refused = free_guards(span->pages(), span->guards());
+    if (refused.any()) {
+      span->set_guards(refused);
+      return refused_.push(span);
     }
-  }
-}
-
-void SpanAllocator::free_guards(PageRange pages, GuardPages guards) {
-  if (!guards.any()) return;
-  open_guards(pages, guards, Backing::kReleased);
-  page_heap_.note_holes_backed(guards.total().bytes());
-  guards_.note_ended(guards);
+    page_heap_.free_record(records_, span);
+    refused_count_.fetch_sub(1, std::memory_order_relaxed);
+  });
 }
 
 Span* SpanAllocator::new_small(SizeClass size_class, Growth growth) {
@@ -109,14 +143,12 @@ Span* SpanAllocator::new_large(PageCount count, PageCount alignment, Growth grow
 
 void SpanAllocator::delete_small(Span* span) {
   const PageRange pages = span->pages();
-  const GuardPages guards = span->guards();
   const bool ended = span->end(SpanState::kSmall);
   SPANMALLOC_CHECK(ended, "a span ended twice");
   page_map_.clear_small(pages);
   Part last{pages, Backing::kRetained};
   if (span->has_released_units()) last = free_all_but_last_part(span);
-  page_heap_.free_recorded(last.pages, last.backing, records_, span);
-  free_guards(pages, guards);
+  free_last(span, last);
   small_span_bytes_.fetch_sub(pages.count.bytes().value, std::memory_order_relaxed);
   small_span_count_.fetch_sub(1, std::memory_order_relaxed);
   count_shared_write();
@@ -152,12 +184,10 @@ SpanAllocator::Part SpanAllocator::free_all_but_last_part(const Span* span) {
 
 bool SpanAllocator::end_large(Span* span, Backing backing) {
   const PageRange pages = span->pages();
-  const GuardPages guards = span->guards();
   if (!span->end(SpanState::kLarge)) return false;
   page_map_.clear_large(pages.first);
   count_shared_write();
-  page_heap_.free_recorded(pages, backing, records_, span);
-  free_guards(pages, guards);
+  free_last(span, {pages, backing});
   return true;
 }
 

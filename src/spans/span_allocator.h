@@ -9,6 +9,7 @@
 #include "pages/page_heap.h"
 #include "spans/page_map.h"
 #include "spans/span.h"
+#include "spans/span_stack.h"
 
 namespace spanmalloc {
 
@@ -60,6 +61,9 @@ class SpanAllocator {
   // zero and is not backed. REQUIRES: the caller owns the object.
   void delete_large_released(Span* span);
 
+  // Tries once more to open the guards of ended spans that the system refused to open.
+  void open_refused_guards();
+
   // Changes the length of a large span where it stands: shrinking always succeeds, growing only
   // when the pages behind it can be had. REQUIRES: the caller owns the object.
   [[nodiscard]] bool resize_large(Span* span, PageCount count);
@@ -89,7 +93,8 @@ class SpanAllocator {
     return difference(page_heap_.in_use_bytes(), small_span_bytes() + guard_bytes());
   }
   size_t large_count() const {
-    return difference(records_.in_use(), small_span_count_.load(std::memory_order_relaxed));
+    return difference(records_.in_use(), small_span_count_.load(std::memory_order_relaxed) +
+                                             refused_count_.load(std::memory_order_relaxed));
   }
 
  private:
@@ -107,8 +112,10 @@ class SpanAllocator {
   PageHeap::Recorded allocate(PageCount count, PageCount alignment, Growth growth,
                               GuardPages& guards);
   void close_guards(Span* span, GuardPages guards);
-  void free_guards(PageRange pages, GuardPages guards);
-  void open_guards(PageRange pages, GuardPages guards, Backing backing);
+  bool make_guard(PageRange range);
+  bool free_guard(PageRange range);
+  GuardPages free_guards(PageRange pages, GuardPages guards);
+  void free_last(Span* span, Part last);
   uintptr_t address_of(PageNumber page) const { return page_heap_.window().address(page); }
   MemoryContent content_of(const PageAllocation& allocation) const;
 
@@ -121,6 +128,9 @@ class SpanAllocator {
   RecordPool records_;
   std::atomic<size_t> small_span_bytes_{0};
   std::atomic<size_t> small_span_count_{0};
+  // Ended spans whose guards the system did not open, and their number.
+  SpanStack refused_;
+  std::atomic<size_t> refused_count_{0};
 };
 
 }  // namespace spanmalloc

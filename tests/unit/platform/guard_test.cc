@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "platform/compiler.h"
 #include "platform/virtual_memory.h"
 #include "support/older_kernel.h"
 #include "support/used_up_mappings.h"
@@ -81,6 +82,7 @@ TEST_F(GuardDeathTest, IsAMappingWhereTheKernelKnowsNoMarks) {
 }
 
 TEST_F(GuardDeathTest, MarksNeedNoMapping) {
+  if (!kAddressHintsAllowed) GTEST_SKIP() << "the sanitizer needs mappings itself";
   const auto work = [] {
     const size_t page = page_bytes();
     const uintptr_t range = filled_pages();
@@ -95,6 +97,7 @@ TEST_F(GuardDeathTest, MarksNeedNoMapping) {
 }
 
 TEST_F(GuardDeathTest, SpareMappingsAreThereWhenAllOthersAreUsedUp) {
+  if (!kAddressHintsAllowed) GTEST_SKIP() << "the sanitizer needs mappings itself";
   const auto work = [] {
     if (!testing::forbid_guard_marks()) _exit(0);
     if (give_up_spare_mappings()) _exit(1);
@@ -139,6 +142,7 @@ TEST_F(GuardDeathTest, AnExtendedMappingIsAccessibleBehindAGuard) {
 
 // Whether the kernel gives memory back at all is found out at the first release.
 TEST_F(GuardDeathTest, TheFirstReleaseNeedsNoMapping) {
+  if (!kAddressHintsAllowed) GTEST_SKIP() << "the sanitizer needs mappings itself";
   const auto work = [] {
     const uintptr_t range = filled_pages();
     if (!testing::use_up_mappings()) _exit(0);

@@ -1,6 +1,8 @@
 #include "spans/span_allocator.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -8,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "platform/compiler.h"
+#include "support/older_kernel.h"
 #include "support/span_parts.h"
 
 namespace spanmalloc {
@@ -333,6 +337,40 @@ TEST(SpanAllocator, GuardsAreHolesAndGoBackWithTheirSpans) {
   EXPECT_EQ(parts.page_heap.hole_bytes(), 0u);
   EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
   parts.page_heap.check_invariants();
+}
+
+// Guards that are mappings count as data when they are opened.
+TEST(SpanAllocatorDeathTest, GuardsThatTheSystemDoesNotOpenWait) {
+  if (!platform::kAddressHintsAllowed) GTEST_SKIP() << "the sanitizer needs data itself";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto work = [] {
+    if (!testing::forbid_guard_marks()) _exit(0);
+    SpanParts parts;
+    parts.spans.set_protection({.most_guards = PageCount{100}});
+    Span* small = parts.spans.new_small(5, Growth::kAllowed);
+    Span* large = parts.spans.new_large({3}, kAny, Growth::kAllowed);
+    if (small == nullptr || large == nullptr) _exit(1);
+    const size_t guards = parts.spans.guard_bytes();
+    if (guards < 2 * kPageBytes) _exit(2);
+    rlimit limits{};
+    if (getrlimit(RLIMIT_DATA, &limits) != 0) _exit(3);
+    const rlimit tight{kMiB, limits.rlim_max};
+    if (setrlimit(RLIMIT_DATA, &tight) != 0) _exit(4);
+    parts.spans.delete_small(small);
+    if (!parts.spans.delete_large(large)) _exit(5);
+    parts.spans.open_refused_guards();
+    if (parts.spans.guard_bytes() != guards || parts.page_heap.hole_bytes() != guards) _exit(6);
+    if (parts.page_heap.in_use_bytes() != guards || parts.spans.large_count() != 0) _exit(7);
+    parts.spans.check_invariants();
+    if (setrlimit(RLIMIT_DATA, &limits) != 0) _exit(8);
+    parts.spans.open_refused_guards();
+    if (parts.spans.guard_bytes() != 0 || parts.page_heap.hole_bytes() != 0) _exit(9);
+    if (parts.page_heap.in_use_bytes() != 0 || parts.spans.large_count() != 0) _exit(10);
+    parts.spans.check_invariants();
+    parts.page_heap.check_invariants();
+    _exit(0);
+  };
+  EXPECT_EXIT(work(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(SpanAllocatorDeathTest, CountersThatDoNotCoverListedSpansAreAFault) {
