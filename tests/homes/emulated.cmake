@@ -19,7 +19,7 @@ set(SPANMALLOC_NOT_EMULATED
 # itself with any, as NAME.hardening=2.
 set(SPANMALLOC_NOT_EMULATED_TESTS
     contract.new_handler_test contract.startup_test contract.static.startup_test
-    contract.static.secure_execution_test contract.exit_signal_test
+    contract.static.secure_execution_test contract.exit_signal_test contract.hardening_test
     contract.shutdown_test contract.static.shutdown_test contract.descriptors_test
     contract.options_test contract.spawn_test contract.silent_kernel_test contract.refusals_test
     contract.limits_test contract.memory_limit_test contract.pressure_callback_test
