@@ -47,5 +47,11 @@ for program in ./lazily ./at_once; do
 done
 """)
 
+CASES["loader_deepbind"] = Case(["gcc"], r"""
+gcc -O1 -fno-builtin -shared -fPIC $INPUTS/deep_library.c -o libdeep.so
+gcc -O1 -fno-builtin $INPUTS/deep_program.c -o deep -pthread
+./deep
+""")
+
 # Every extension module of the standard library in one process, twice over.
 CASES["python3_extensions"] = Case([PYTHON], f"{PYTHON} $INPUTS/extensions.py")
