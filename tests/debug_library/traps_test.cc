@@ -21,7 +21,7 @@ char read_byte(const char* address) {
 CASE(freed_blocks_are_filled) {
   // The first bytes are those of the list's node.
   constexpr size_t kNodeBytes = 16;
-  for (const size_t size : {32, 64, 1000, 4096, 20000}) {
+  for (const size_t size : {32u, 64u, 1000u, 4096u, 20000u}) {
     char* block = static_cast<char*>(malloc(size));
     REQUIRE(block != nullptr);
     memset(block, 7, size);
