@@ -2,7 +2,8 @@
 
 # Unit tests, as patterns of gtest.
 set(SPANMALLOC_NOT_EMULATED
-    AllocateDeathTest.*:OpenOrderDeathTest.*  # execute themselves again
+    AllocateDeathTest.*:OpenOrderDeathTest.*:GuardDeathTest.*  # execute themselves again
+    SpanAllocatorDeathTest.GuardsThatTheSystemDoesNotOpenWait  # the same
     HugePages.CollapseKeepsWhatMemoryHolds  # any advice succeeds and most does nothing
     HugePages.APartThatIsReleasedIsSplitOff
     Thread.TheChildOfAForkIsTheOnlyThread  # the emulator has a thread of its own
@@ -22,7 +23,8 @@ set(SPANMALLOC_NOT_EMULATED_TESTS
     contract.static.secure_execution_test contract.exit_signal_test contract.hardening_test
     contract.shutdown_test contract.static.shutdown_test contract.descriptors_test
     contract.options_test contract.spawn_test contract.silent_kernel_test contract.refusals_test
-    contract.limits_test contract.memory_limit_test contract.pressure_callback_test
+    contract.limits_test contract.some_of_limits_test contract.some_of_refusals_test
+    contract.guards_as_mappings contract.memory_limit_test contract.pressure_callback_test
     contract.cgroup_limit_test contract.cancel_test contract.sleeping_threads_test
     contract.huge_pages_test contract.fork_children_test contract.limits_threads
     contract.used_up_mappings_test contract.fork_storm_test contract.some_of_fork_test
