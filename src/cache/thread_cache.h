@@ -5,7 +5,7 @@
 //   spare   one more list, full or empty, so that a program that hovers at the edge of a full or
 //           empty head does not trade with the central list at every step (Bonwick's two magazines)
 //   claim   up to 64 objects of a span that were never linked into a list, handed out in the order
-//           of their addresses when both lists are empty
+//           of their addresses, from the class's first one on, when both lists are empty
 //
 // The record lies in the metadata arena; thread-local storage holds one pointer to it. A thread
 // without a record points to the empty cache, in which every list is both empty and full: malloc
@@ -117,11 +117,10 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void* exchange_with_claim(void* object, MemoryContent content, const Span& span, uint64_t random);
 
   bool has_claim(SizeClass size_class) const { return !reserves_[size_class].claim.empty(); }
-  // The claimed object of the lowest address. REQUIRES: has_claim(size_class).
+  // The claimed object that comes next. REQUIRES: has_claim(size_class).
   void* take_from_claim(SizeClass size_class, MemoryContent* content) {
     Claim& claim = reserves_[size_class].claim;
-    auto* object =
-        reinterpret_cast<FreeNode*>(claim.take_lowest(kSizeClasses[size_class].object_bytes));
+    auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class]));
     *content = claim.content;
     // Memory that is not zero may still carry the seal of an earlier life.
     if (claim.content == MemoryContent::kUnknown) object->remove_seal();

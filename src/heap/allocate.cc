@@ -38,8 +38,7 @@ Object allocate_without_cache(SizeClass size_class) {
   if (!heap.open()) return {};
   Claim claim = refill(size_class);
   if (claim.empty()) return {};
-  auto* object =
-      reinterpret_cast<FreeNode*>(claim.take_lowest(kSizeClasses[size_class].object_bytes));
+  auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class]));
   heap.central(size_class).give_back(claim);
   if (claim.content == MemoryContent::kUnknown) object->remove_seal();
   return {object, claim.content};

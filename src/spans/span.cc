@@ -59,7 +59,7 @@ Claim Span::claim(size_t limit) {
   size_t word = first_free_word_;
   while (free_bits_[word] == 0) ++word;
   uint64_t taken = free_bits_[word];
-  // Drop the highest bits until the limit is kept: objects are handed out from the lowest address.
+  // Drop the highest bits until the limit is kept: objects are claimed from the lowest address on.
   if (static_cast<size_t>(std::popcount(taken)) > limit) {
     uint64_t lowest = 0;
     for (size_t count = 0; count < limit; ++count) {

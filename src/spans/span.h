@@ -23,18 +23,20 @@ enum class SpanState : uint8_t {
 enum class MemoryContent : uint8_t { kUnknown, kZero };
 
 // Objects of one 64-bit word of a span's free bits, taken out of the span to be handed out one by
-// one in the order of their addresses. The span counts them as used.
+// one. The span counts them as used.
 struct Claim {
   uintptr_t word_base = 0;  // address of the object of bit 0
   uint64_t bits = 0;        // objects that are still to be handed out
   MemoryContent content = MemoryContent::kUnknown;
 
   bool empty() const { return bits == 0; }
-  // Takes the object of the lowest address out of the claim. REQUIRES: !empty().
-  uintptr_t take_lowest(size_t object_bytes) {
-    const size_t index = static_cast<size_t>(std::countr_zero(bits));
-    bits &= bits - 1;
-    return word_base + index * object_bytes;
+  // Takes an object out of the claim: the one of the lowest address of those that its class takes
+  // first, or else of all. REQUIRES: !empty(); `info` is that of the class.
+  uintptr_t take(const SizeClassInfo& info) {
+    const uint64_t first = bits & info.taken_first;
+    const int index = std::countr_zero(first != 0 ? first : bits);
+    bits &= ~(uint64_t{1} << index);
+    return word_base + static_cast<size_t>(index) * info.object_bytes;
   }
 };
 

@@ -46,7 +46,9 @@ TEST(Span, ANewSpanIsEmptyAndWhole) {
   }
 }
 
-TEST(Span, ARecordOfZerosIsDead) { EXPECT_EQ(make_span_record()->state(), SpanState::kDead); }
+TEST(Span, ARecordOfZerosIsDead) {
+  EXPECT_EQ(make_span_record()->state(), SpanState::kDead);
+}
 
 TEST(Span, ALargeSpanKnowsItsPagesAndContent) {
   const SpanRecord span = make_span_record();
@@ -93,6 +95,24 @@ TEST(Span, ClaimsTakeTheLowestFreeObjectsOfOneWord) {
   EXPECT_EQ(indices_of(span->claim(1), 16), (std::vector<size_t>{64}));
 }
 
+// From the class's first object to the end of the run, then what is left in the order of addresses.
+TEST(Span, AClaimHandsOutEachObjectOnceAndThoseOfTheClassFirst) {
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const SizeClassInfo& info = kSizeClasses[index];
+    const SpanRecord span = make_small(static_cast<SizeClass>(index));
+    Claim claim = span->claim(info.claim_limit);
+    std::vector<uintptr_t> expected;
+    for (const uint64_t part : {claim.bits & info.taken_first, claim.bits & ~info.taken_first}) {
+      for (size_t bit = 0; bit < 64; ++bit) {
+        if ((part >> bit & 1) != 0) expected.push_back(kBase + bit * info.object_bytes);
+      }
+    }
+    std::vector<uintptr_t> taken;
+    while (!claim.empty()) taken.push_back(claim.take(info));
+    EXPECT_EQ(taken, expected) << "class " << index;
+  }
+}
+
 TEST(Span, AnObjectGivenBackTwiceIsNoticed) {
   const SpanRecord span = make_small(size_class_of(48));
   const Claim claim = span->claim(2);
@@ -120,8 +140,8 @@ TEST(Span, AgreesWithANaiveTwinUnderRandomUse) {
       const bool grow = (round / 500) % 2 == 0 ? random() % 4 != 0 : random() % 4 == 0;
       if (grow && !span->is_full()) {
         const size_t limit = 1 + random() % 64;
-        const size_t lowest_free = static_cast<size_t>(
-            std::find(is_free.begin(), is_free.end(), true) - is_free.begin());
+        const size_t lowest_free =
+            static_cast<size_t>(std::find(is_free.begin(), is_free.end(), true) - is_free.begin());
         const Claim claim = span->claim(limit);
         const std::vector<size_t> taken = indices_of(claim, object_bytes);
         ASSERT_FALSE(taken.empty());
