@@ -5,8 +5,8 @@
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "base/text_writer.h"
 #include "base/units.h"
+#include "heap/access_report.h"
 #include "platform/stack_trace.h"
 #include "platform/system.h"
 #include "platform/thread.h"
@@ -16,30 +16,9 @@ namespace spanmalloc {
 
 namespace {
 
-// A report is written line by line: a handler's stack need not hold all of it.
-using Line = BufferedText<512>;
-
-void write_line(Line& line) {
-  line.text("\n");
-  platform::write_error(line.begin(), line.length());
-}
-
-void write_code(uintptr_t address) {
-  const platform::CodePlace place = platform::find_code(address);
-  Line line;
-  line.text("    ");
-  if (place.file != nullptr) line.text(place.file).text("+").hexadecimal(place.offset);
-  if (place.file == nullptr) line.hexadecimal(address);
-  write_line(line);
-}
-
-void begin(Line& line, const char* call, const void* pointer) {
+void begin(ReportLine& line, const char* call, const void* pointer) {
   line.text("spanmalloc: ").text(call).text("(");
   line.hexadecimal(reinterpret_cast<uintptr_t>(pointer)).text("): ");
-}
-
-const char* plural(size_t count) {
-  return count == 1 ? " byte " : " bytes ";
 }
 
 }  // namespace
@@ -124,7 +103,7 @@ size_t GuardedBlocks::checked_slot(const void* pointer, const char* call) const 
   const Slot& slot = slots_[index];
   const State state = slot.state.load(std::memory_order_acquire);
   const bool is_start = state != State::kNeverUsed && slot.address == address;
-  Line line;
+  ReportLine line;
   begin(line, call, pointer);
   if (is_start && state == State::kLive) {
     if (ends_.has_canary(slot.address, slot.bytes, canary_count(index))) return index;
@@ -166,7 +145,7 @@ size_t GuardedBlocks::block_bytes(const void* pointer, const char* call) const {
 
 void GuardedBlocks::report_size(const void* pointer, size_t given, const char* call) const {
   const Slot& slot = slots_[checked_slot(pointer, call)];
-  Line line;
+  ReportLine line;
   begin(line, call, pointer);
   line.text("size ").number(given).text(" given for a ").number(slot.bytes).text("-byte block");
   write_line(line);
@@ -175,7 +154,7 @@ void GuardedBlocks::report_size(const void* pointer, size_t given, const char* c
 
 void GuardedBlocks::report_alignment(const void* pointer, size_t given, const char* call) const {
   const Slot& slot = slots_[checked_slot(pointer, call)];
-  Line line;
+  ReportLine line;
   begin(line, call, pointer);
   line.text("alignment ").number(given).text(" given for a ").number(slot.bytes);
   line.text("-byte block that is not so aligned");
@@ -191,7 +170,7 @@ void GuardedBlocks::describe_history(const Slot& slot) {
   for (size_t which = 0; which < 2; ++which) {
     if (events[which] == nullptr) continue;
     const Event& event = *events[which];
-    Line line;
+    ReportLine line;
     line.text("  ").text(verbs[which]).text(" by thread ").number(event.thread).text(" at:");
     write_line(line);
     for (size_t depth = 0; depth < event.depth; ++depth) write_code(event.stack[depth]);
@@ -219,24 +198,12 @@ bool GuardedBlocks::describe_access(uintptr_t address, uintptr_t code) const {
   const Slot& slot = nearest_slot(address);
   const State state = slot.state.load(std::memory_order_acquire);
   if (state == State::kNeverUsed) return false;
-  Line line;
+  ReportLine line;
   line.text("spanmalloc: ").text(state == State::kFreed ? "use after free of a " : "access to a ");
   line.number(slot.bytes).text("-byte block at ").hexadecimal(slot.address).text(", ");
-  if (address < slot.address) {
-    const size_t distance = slot.address - address;
-    line.number(distance).text(plural(distance)).text("before it");
-  } else if (address < slot.address + slot.bytes) {
-    const size_t distance = address - slot.address;
-    line.number(distance).text(plural(distance)).text("into it");
-  } else {
-    const size_t distance = address - slot.address - slot.bytes;
-    line.number(distance).text(plural(distance)).text("behind its end");
-  }
+  append_distance(line, address, slot.address, slot.bytes);
   write_line(line);
-  Line by;
-  by.text("  accessed by thread ").number(platform::thread_number()).text(" at:");
-  write_line(by);
-  write_code(code);
+  write_accessor(code);
   describe_history(slot);
   return true;
 }

@@ -1,5 +1,6 @@
 #include "heap/heap.h"
 
+#include "heap/access_report.h"
 #include "heap/hardened.h"
 #include "heap/hardened_large.h"
 #include "heap/thread_end.h"
@@ -75,13 +76,13 @@ void Heap::read_options() {
 void Heap::decide_hardening() {
   uint32_t interval = static_cast<uint32_t>(options_[Option::kSampleGuard]);
   if (interval != 0 && !guarded_blocks_.open(block_ends_)) interval = 0;
-  if (interval != 0) {
-    // Without the handler a fault goes unexplained; nothing else is lost.
-    (void)platform::watch_faults([](const platform::Fault& fault) {
-      return heap.guarded_blocks_.describe_access(fault.address, fault.code);
-    });
-  }
   hardening_.decide(static_cast<HardeningLevel>(options_[Option::kHardening]), interval);
+  if (interval == 0 && !hardening_.has_guards()) return;
+  // Without the handler a fault goes unexplained; nothing else is lost.
+  (void)platform::watch_faults([](const platform::Fault& fault) {
+    return heap.guarded_blocks_.describe_access(fault.address, fault.code) ||
+           (heap.hardening_.has_guards() && describe_guard_access(heap.page_map_, fault));
+  });
 }
 
 static PageCount most_guards() {

@@ -95,7 +95,11 @@ ABORT = -signal.SIGABRT
 SEGFAULT = -signal.SIGSEGV
 NOT_DETECTED = (0, "")
 STILL_THERE = (3, "")
-GUARD_PAGE = (SEGFAULT, "")
+GUARD_OF_SPAN = (SEGFAULT, r"access to the guard of \d+-byte blocks from {block}, \d+ bytes behind "
+                           "its end")
+GUARD_OF_LARGE = (SEGFAULT, r"access to the guard of a \d+-byte block at {pointer}, \d+ bytes? behind "
+                            "its end")
+USED_FREED_LARGE = (SEGFAULT, r"use after free of a \d+-byte block at {block}, \d+ bytes into it")
 OVERFLOW = (ABORT, r"free\({pointer}\): memory behind a .*block.* was overwritten")
 WROTE = (ABORT, r"malloc\({pointer}\): a free \d+-byte block was written to after its free")
 CHANGED = (ABORT, r"malloc\({pointer}\): a free \d+-byte block was written to after its free, "
@@ -126,14 +130,14 @@ HARDENED = {
     "overflow_one_byte": at_levels(*[[OVERFLOW]] * 4),
     # A sampled block lies at the end of its slot or at its start, at random.
     "overflow_word": at_levels([OVERFLOW], [OVERFLOW], [OVERFLOW], [OVERFLOW, BEHIND_END]),
-    "overflow_large": at_levels([OVERFLOW], [OVERFLOW], [GUARD_PAGE], [NOT_DETECTED]),
-    "overflow_span": at_levels([NOT_DETECTED], [NOT_DETECTED], [GUARD_PAGE], [FAR_BEHIND_END]),
+    "overflow_large": at_levels([OVERFLOW], [OVERFLOW], [GUARD_OF_LARGE], [NOT_DETECTED]),
+    "overflow_span": at_levels([NOT_DETECTED], [NOT_DETECTED], [GUARD_OF_SPAN], [FAR_BEHIND_END]),
     "delete_wrong_size": at_levels(*[[WRONG_SIZE]] * 4),
     "alignment_mismatch": at_levels(*[[WRONG_ALIGNMENT]] * 4),
     "free_sized_wrong_size": at_levels(*[[WRONG_SIZE_TO_FREE]] * 4),
     "double_free_reused": at_levels([STILL_THERE], *[[FREED_TWICE]] * 3),
     "read_after_free": at_levels([NOT_DETECTED], [NOT_DETECTED], [NOT_DETECTED], [USED_FREED]),
-    "read_after_free_large": at_levels([NOT_DETECTED], [NOT_DETECTED], [GUARD_PAGE],
+    "read_after_free_large": at_levels([NOT_DETECTED], [NOT_DETECTED], [USED_FREED_LARGE],
                                        [STILL_THERE]),
     "write_after_free_reused": at_levels([NOT_DETECTED], [WROTE], [WROTE], [USED_FREED]),
     **{name: at_levels([WROTE_LINK], [WROTE_LINK], [WROTE_LINK], [USED_FREED])
