@@ -32,7 +32,7 @@ void refill(benchmark::State& state, size_t bytes) {
     benchmark::DoNotOptimize(block);
     deallocate(block);
     own_thread_cache()->flush(size_class, heap.central(size_class), heap.sentinels(),
-                                ThreadCache::FlushTo::kSpans);
+                              ThreadCache::FlushTo::kSpans);
   }
   deallocate(held);
 }

@@ -28,21 +28,21 @@ size_t spanmalloc_release_memory(void);
  * live_small + live_large + cached + free_in_spans + span_waste = in_use. Exact when no other
  * thread allocates meanwhile. */
 typedef struct spanmalloc_stats {
-  size_t size;           /* of this structure, set by the caller */
-  size_t mapped;         /* pages that belong to the heap */
-  size_t in_use;         /* pages of spans */
-  size_t free_retained;  /* free pages that the system still backs */
-  size_t released;       /* pages given back, or never touched */
-  size_t live_small;     /* blocks up to 128 KiB that the program owns, by class size */
-  size_t live_large;     /* larger blocks that the program owns, by pages */
-  size_t cached;         /* free blocks in thread caches and depots */
-  size_t free_in_spans;  /* free blocks in partly used spans */
-  size_t span_waste;     /* what remains behind the last block of a span */
-  size_t metadata;       /* the allocator's own records */
-  size_t resident;       /* of the whole process, as the system sees it */
-  size_t large_count;    /* live large blocks */
-  size_t thread_caches;  /* thread caches made so far */
-  size_t scavenged;      /* bytes of free pages given back since the start */
+  size_t size;              /* of this structure, set by the caller */
+  size_t mapped;            /* pages that belong to the heap */
+  size_t in_use;            /* pages of spans */
+  size_t free_retained;     /* free pages that the system still backs */
+  size_t released;          /* pages given back, or never touched */
+  size_t live_small;        /* blocks up to 128 KiB that the program owns, by class size */
+  size_t live_large;        /* larger blocks that the program owns, by pages */
+  size_t cached;            /* free blocks in thread caches and depots */
+  size_t free_in_spans;     /* free blocks in partly used spans */
+  size_t span_waste;        /* what remains behind the last block of a span */
+  size_t metadata;          /* the allocator's own records */
+  size_t resident;          /* of the whole process, as the system sees it */
+  size_t large_count;       /* live large blocks */
+  size_t thread_caches;     /* thread caches made so far */
+  size_t scavenged;         /* bytes of free pages given back since the start */
   size_t released_in_spans; /* of free_in_spans and span_waste, what was given back */
 } spanmalloc_stats;
 

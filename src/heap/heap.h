@@ -142,8 +142,8 @@ class Heap {
 
 extern constinit Heap heap;
 
-// Whether the calling thread is in the midst of the heap, off the hot path, so that this is a signal
-// handler that interrupted it and may not call it.
+// Whether the calling thread is in the midst of the heap, off the hot path, so that this is a
+// signal handler that interrupted it and may not call it.
 bool was_interrupted_by_caller();
 
 // The fork handlers, see heap/fork.cc.

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "../../include/spanmalloc/spanmalloc.h"
 #include "contract/expect.h"
 #include "contract/process.h"
-#include "../../include/spanmalloc/spanmalloc.h"
 
 namespace {
 

@@ -3,9 +3,11 @@
 #include <link.h>
 #include <stdint.h>
 
-unsigned la_version(unsigned version) { return version; }
+unsigned la_version(unsigned version) {
+  return version;
+}
 
-unsigned la_objopen(struct link_map *map, Lmid_t id, uintptr_t *cookie) {
+unsigned la_objopen(struct link_map* map, Lmid_t id, uintptr_t* cookie) {
   (void)map, (void)id, (void)cookie;
   return LA_FLG_BINDTO | LA_FLG_BINDFROM;
 }

@@ -5,7 +5,7 @@
 
 enum { BLOCKS = 3000 };
 
-static char *block[BLOCKS];
+static char* block[BLOCKS];
 
 void deep_take(void) {
   for (int i = 0; i < BLOCKS; i++) {

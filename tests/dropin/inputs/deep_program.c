@@ -11,22 +11,22 @@
 static void (*take)(void);
 static int (*drop)(void);
 
-static void *use_both(void *argument) {
-  void *own[500];
+static void* use_both(void* argument) {
+  void* own[500];
   for (int i = 0; i < 500; i++) own[i] = calloc(1, (size_t)i * 300 + 1);
   take();
   for (int i = 0; i < 500; i++) free(own[i]);
-  *(int *)argument = drop();
+  *(int*)argument = drop();
   return NULL;
 }
 
 int main(void) {
   pthread_t thread;
   int whole = 0, status = 0;
-  void *library = dlopen("./libdeep.so", RTLD_NOW | RTLD_DEEPBIND);
+  void* library = dlopen("./libdeep.so", RTLD_NOW | RTLD_DEEPBIND);
   if (library == NULL) return 1;
-  *(void **)&take = dlsym(library, "deep_take");
-  *(void **)&drop = dlsym(library, "deep_drop");
+  *(void**)&take = dlsym(library, "deep_take");
+  *(void**)&drop = dlsym(library, "deep_drop");
   use_both(&whole);
   printf("%d\n", whole);
   take();

@@ -5,12 +5,12 @@
 
 enum { BLOCKS = 200 };
 
-static char *of_resolver[BLOCKS];
-static char *of_constructor[BLOCKS];
+static char* of_resolver[BLOCKS];
+static char* of_constructor[BLOCKS];
 
-static void allocate(char **blocks) {
+static void allocate(char** blocks) {
   for (int i = 0; i < BLOCKS; i++) {
-    void *gone = calloc(10, (size_t)i * 20);
+    void* gone = calloc(10, (size_t)i * 20);
     blocks[i] = malloc((size_t)i * 40 + 1);
     free(gone);
     if (blocks[i] != NULL) memset(blocks[i], i, (size_t)i * 40 + 1);
@@ -18,7 +18,7 @@ static void allocate(char **blocks) {
   free(realloc(malloc(10), 3000000));
 }
 
-static int free_all(char **blocks) {
+static int free_all(char** blocks) {
   int whole = 0;
   for (int i = 0; i < BLOCKS; i++) {
     blocks[i] = realloc(blocks[i], (size_t)i * 60 + 1);
@@ -28,7 +28,9 @@ static int free_all(char **blocks) {
   return whole;
 }
 
-static int answer(void) { return 42; }
+static int answer(void) {
+  return 42;
+}
 
 static int (*resolve(void))(void) {
   allocate(of_resolver);
@@ -37,6 +39,10 @@ static int (*resolve(void))(void) {
 
 int early_answer(void) __attribute__((ifunc("resolve")));
 
-__attribute__((constructor(101))) static void construct(void) { allocate(of_constructor); }
+__attribute__((constructor(101))) static void construct(void) {
+  allocate(of_constructor);
+}
 
-int early_blocks(void) { return free_all(of_resolver) + free_all(of_constructor); }
+int early_blocks(void) {
+  return free_all(of_resolver) + free_all(of_constructor);
+}

@@ -8,7 +8,7 @@ int early_blocks(void);
 
 int (*volatile pointer)(void) = early_answer;
 
-static void *work(void *argument) {
+static void* work(void* argument) {
   for (int i = 0; i < 100000; i++) free(malloc((size_t)i % 5000));
   return argument;
 }

@@ -8,11 +8,11 @@
 
 enum { kPages = 300000, kBlocks = 200000, kPage = 4096 };
 
-static char *block[kBlocks];
+static char* block[kBlocks];
 
 /* Every second page differs from its neighbours, so that each costs a mapping of its own. */
 static int exhaust(void) {
-  char *start = mmap(NULL, (size_t)kPages * kPage, PROT_NONE,
+  char* start = mmap(NULL, (size_t)kPages * kPage, PROT_NONE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (start == MAP_FAILED) return 0;
   for (int page = 1; page < kPages; page += 2) {
@@ -21,7 +21,9 @@ static int exhaust(void) {
   return 0;
 }
 
-static size_t size_of(int i) { return 16 + (size_t)(i * 7919LL % 985); }
+static size_t size_of(int i) {
+  return 16 + (size_t)(i * 7919LL % 985);
+}
 
 static int churn(void) {
   int had = 0;
@@ -39,7 +41,7 @@ static int churn(void) {
 }
 
 int main(void) {
-  static char *kept[3000];
+  static char* kept[3000];
   for (int i = 0; i < 3000; i++) {
     kept[i] = malloc(size_of(i));
     memset(kept[i], 'k', size_of(i));
@@ -53,7 +55,7 @@ int main(void) {
   printf("%d\n", churn());
   malloc_trim(0);
   printf("%d\n", churn());
-  char *grown = NULL;
+  char* grown = NULL;
   for (size_t size = 10; size < 60000; size = size * 3 / 2) {
     grown = realloc(grown, size);
     if (grown == NULL) return 1;
@@ -62,7 +64,7 @@ int main(void) {
   free(grown);
   /* What needs a mapping may be refused, and nothing else. */
   for (int i = 0; i < 200; i++) {
-    char *large = malloc((size_t)1 << 20);
+    char* large = malloc((size_t)1 << 20);
     if (large != NULL) large[1000] = 1;
     free(large);
   }

@@ -102,7 +102,9 @@ TEST(Depot, AgreesWithAVectorUnderRandomUse) {
         test.depot.start_epoch();
         fewest = model.size();
         break;
-      case 1: case 2: case 3:
+      case 1:
+      case 2:
+      case 3:
         ASSERT_EQ(test.depot.take().top, model.empty() ? nullptr : model.back().top);
         if (!model.empty()) model.pop_back();
         fewest = std::min(fewest, model.size());

@@ -170,8 +170,9 @@ TEST_F(Reallocate, OfNullAllocatesAndToZeroFrees) {
 }
 
 TEST_F(Reallocate, KeepsTheContentBetweenAnyTwoSizes) {
-  const std::vector<size_t> sizes{1,        16,       17,        500,     5 * kKiB, 32 * kKiB,
-                                  32 * kKiB + 1, 40 * kKiB, 127 * kKiB, 300 * kKiB, 5 * kMiB};
+  const std::vector<size_t> sizes{
+      1,         16,         17,         500,     5 * kKiB, 32 * kKiB, 32 * kKiB + 1,
+      40 * kKiB, 127 * kKiB, 300 * kKiB, 5 * kMiB};
   for (const size_t from : sizes) {
     for (const size_t to : sizes) {
       void* block = allocate(from);

@@ -5,9 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <algorithm>
 #include <random>
 #include <thread>
 #include <vector>
@@ -147,7 +147,9 @@ void exchange_blocks(unsigned thread_count, int rounds, unsigned largest_shift) 
   }
 }
 
-TEST_F(HeapAsAWhole, ThreadsExchangeSmallBlocks) { exchange_blocks(8, 5000, 10); }
+TEST_F(HeapAsAWhole, ThreadsExchangeSmallBlocks) {
+  exchange_blocks(8, 5000, 10);
+}
 
 TEST_F(HeapAsAWhole, ThreadsExchangeBlocksOfAllSizesBesideTheScavenger) {
   // Enough to start the scavenger's thread.
@@ -252,9 +254,9 @@ TEST_F(HeapAsAWhole, DestructorsOfAnEndingThreadMayStillAllocateAndFree) {
                                  late_key_block = nullptr;
                                  auto* rounds = static_cast<int*>(argument);
                                  if (--*rounds > 0) {
-                                   pthread_setspecific(*static_cast<pthread_key_t*>(
-                                                           static_cast<void*>(rounds + 1)),
-                                                       rounds);
+                                   pthread_setspecific(
+                                       *static_cast<pthread_key_t*>(static_cast<void*>(rounds + 1)),
+                                       rounds);
                                  }
                                }),
             0);

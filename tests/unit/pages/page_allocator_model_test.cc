@@ -46,7 +46,9 @@ void compare(const std::vector<size_t>& chunks, size_t largest, uint64_t seed) {
   EXPECT_EQ(totals.in_use.value, 0u);
 }
 
-TEST(PageAllocatorModel, OneRange) { compare({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 2000, 1); }
+TEST(PageAllocatorModel, OneRange) {
+  compare({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 2000, 1);
+}
 
 TEST(PageAllocatorModel, ManyRanges) {
   compare({0, 2, 3, 7, 8, 9, 0xffff, 0x10000, 0x10001, 0x180000, 0x180001}, 1500, 2);
@@ -57,7 +59,9 @@ TEST(PageAllocatorModel, BordersOfEveryLevel) {
   compare({7, 8, 63, 64, 511, 512, 4095, 4096}, 1000, 3);
 }
 
-TEST(PageAllocatorModel, Crowded) { compare({0, 1}, 300, 4); }
+TEST(PageAllocatorModel, Crowded) {
+  compare({0, 1}, 300, 4);
+}
 
 }  // namespace
 }  // namespace spanmalloc

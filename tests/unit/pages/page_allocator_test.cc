@@ -61,9 +61,8 @@ TEST(PageAllocator, RunsMayCrossAChunkBorder) {
 }
 
 TEST(PageAllocator, RunsMayCoverWholeChunks) {
-  TestAllocator two({{0, {{0, 256}}, {{0, 7}}},
-                     {1, kNone, {{3, 5}, {121, 10}}},
-                     {2, {{256, 256}}, {{268, 2}}}});
+  TestAllocator two(
+      {{0, {{0, 256}}, {{0, 7}}}, {1, kNone, {{3, 5}, {121, 10}}}, {2, {{256, 256}}, {{268, 2}}}});
   two.expect(1024, 0, 256, 15);
   two.expect_failure(1024);
   two.expect_failure(1);
@@ -116,12 +115,10 @@ TEST(PageAllocator, RangesLieTerabytesApart) {
 
 TEST(PageAllocator, RunsCrossTheBordersOfRootEntriesThatArePassedBy) {
   constexpr size_t kRoot = 0x1000;  // chunks of a root entry; the base chunk starts one
-  std::vector<ChunkState> chunks = {{0, {{0, 511}}, kNone},
-                                    {2 * kRoot - 1, {{0, 500}}, kNone},
-                                    {2 * kRoot, {{20, 492}}, kNone},
-                                    {4 * kRoot - 1, {{0, 472}}, kNone},
-                                    {5 * kRoot, {{10, 502}}, kNone},
-                                    {6 * kRoot - 1, {{0, 502}}, kNone}};
+  std::vector<ChunkState> chunks = {
+      {0, {{0, 511}}, kNone},          {2 * kRoot - 1, {{0, 500}}, kNone},
+      {2 * kRoot, {{20, 492}}, kNone}, {4 * kRoot - 1, {{0, 472}}, kNone},
+      {5 * kRoot, {{10, 502}}, kNone}, {6 * kRoot - 1, {{0, 502}}, kNone}};
   for (size_t i = 0; i < kRoot; ++i) chunks.push_back({6 * kRoot + i, kNone, kNone});
   chunks.push_back({7 * kRoot, {{10, 502}}, kNone});
   TestAllocator test(chunks);
@@ -189,8 +186,8 @@ TEST(PageAllocator, FreeingMakesExactlyThesePagesFree) {
   const auto range_at = [](size_t page, size_t count) {
     return PageRange{TestAllocator::at(0, page), {count}};
   };
-  const PageRange ranges[] = {range_at(0, 1),     range_at(511, 1),     range_at(64, 64),
-                              range_at(60, 70),   range_at(256, 512),   range_at(256, 1024),
+  const PageRange ranges[] = {range_at(0, 1),   range_at(511, 1),   range_at(64, 64),
+                              range_at(60, 70), range_at(256, 512), range_at(256, 1024),
                               range_at(0, 2048)};
   for (const PageRange& range : ranges) {
     TestAllocator test(kFourFull);

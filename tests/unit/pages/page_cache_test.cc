@@ -40,8 +40,17 @@ TEST(PageCache, TakesTheFirstRunThatFits) {
   expect_steps(0x1, 0x1, {{1, 0, 1}, {1, kFails, 0}});
   expect_steps(uint64_t{1} << 63, 0x1, {{1, 63, 0}, {1, kFails, 0}});
   expect_steps(0x20005555, 0x5505,
-               {{2, kFails, 0}, {1, 0, 1}, {1, 2, 1}, {1, 4, 0}, {1, 6, 0}, {1, 8, 1},
-                {1, 10, 1}, {1, 12, 1}, {1, 14, 1}, {1, 29, 0}, {1, kFails, 0}});
+               {{2, kFails, 0},
+                {1, 0, 1},
+                {1, 2, 1},
+                {1, 4, 0},
+                {1, 6, 0},
+                {1, 8, 1},
+                {1, 10, 1},
+                {1, 12, 1},
+                {1, 14, 1},
+                {1, 29, 0},
+                {1, kFails, 0}});
   expect_steps(uint64_t{3} << 62, uint64_t{3} << 62, {{2, 62, 2}, {2, kFails, 0}});
   expect_steps(uint64_t{0x3333} << 31, uint64_t{0x3030} << 31,
                {{2, 31, 0}, {2, 35, 2}, {2, 39, 0}, {2, 43, 2}, {1, kFails, 0}});
@@ -54,11 +63,12 @@ TEST(PageCache, ServesMixedSizes) {
                {{2, 0, 0}, {59, kFails, 0}, {58, 2, 0}, {1, 61, 0}, {1, 63, 0}, {1, kFails, 0}});
   // A block with holes: runs 0..35, 36..41, 42..60 and so on are taken in turn as they fit.
   const uint64_t free = kAll;
-  expect_steps(free, 0, {{5, 0, 0}, {7, 5, 0}, {1, 12, 0}, {23, 13, 0}, {63, kFails, 0},
-                         {3, 36, 0}, {3, 39, 0}, {3, 42, 0}, {12, 45, 0}, {11, kFails, 0},
-                         {4, 57, 0}, {4, kFails, 0}, {6, kFails, 0}, {36, kFails, 0},
-                         {2, 61, 0}, {3, kFails, 0}, {1, 63, 0}, {4, kFails, 0}, {2, kFails, 0},
-                         {62, kFails, 0}, {1, kFails, 0}});
+  expect_steps(free, 0,
+               {{5, 0, 0},      {7, 5, 0},      {1, 12, 0},     {23, 13, 0},     {63, kFails, 0},
+                {3, 36, 0},     {3, 39, 0},     {3, 42, 0},     {12, 45, 0},     {11, kFails, 0},
+                {4, 57, 0},     {4, kFails, 0}, {6, kFails, 0}, {36, kFails, 0}, {2, 61, 0},
+                {3, kFails, 0}, {1, 63, 0},     {4, kFails, 0}, {2, kFails, 0},  {62, kFails, 0},
+                {1, kFails, 0}});
 }
 
 TEST(PageCache, AgreesWithANaiveSearch) {
@@ -70,8 +80,7 @@ TEST(PageCache, AgreesWithANaiveSearch) {
     while (!cache.empty()) {
       const size_t count = 1 + random() % 20;
       size_t first = 0;
-      while (first + count <= 64 &&
-             (free & low_bits(count) << first) != low_bits(count) << first) {
+      while (first + count <= 64 && (free & low_bits(count) << first) != low_bits(count) << first) {
         ++first;
       }
       const PageAllocation a = cache.take({count});

@@ -26,8 +26,8 @@ struct Block {
 // Writes a mark in the first and last byte of every page, or checks it.
 void write_pages(const PageHeap& heap, const Block& block) {
   for (size_t i = 0; i < block.pages.count.value; ++i) {
-    auto* page = reinterpret_cast<unsigned char*>(
-        heap.window().address(block.pages.first + PageCount{i}));
+    auto* page =
+        reinterpret_cast<unsigned char*>(heap.window().address(block.pages.first + PageCount{i}));
     page[0] = block.mark;
     page[kPageBytes - 1] = block.mark;
   }

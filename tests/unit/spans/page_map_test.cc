@@ -31,12 +31,28 @@ struct TestMap {
 };
 
 // The map never reads what it points to.
-Span* span_number(uintptr_t number) { return reinterpret_cast<Span*>(number << 12); }
+Span* span_number(uintptr_t number) {
+  return reinterpret_cast<Span*>(number << 12);
+}
 
 std::vector<uintptr_t> strange_values() {
-  std::vector<uintptr_t> values{0, 1, 15, 16, 4095, 8191, 8192, UINTPTR_MAX, UINTPTR_MAX - 15,
-                                kEnd - 1, kEnd, kEnd + 1, 0x00007fffffffffff, 0x0000800000000000,
-                                0xffff7fffffffffff, 0xffff800000000000, 0xdeadbeefdeadbeef,
+  std::vector<uintptr_t> values{0,
+                                1,
+                                15,
+                                16,
+                                4095,
+                                8191,
+                                8192,
+                                UINTPTR_MAX,
+                                UINTPTR_MAX - 15,
+                                kEnd - 1,
+                                kEnd,
+                                kEnd + 1,
+                                0x00007fffffffffff,
+                                0x0000800000000000,
+                                0xffff7fffffffffff,
+                                0xffff800000000000,
+                                0xdeadbeefdeadbeef,
                                 reinterpret_cast<uintptr_t>(&strange_values)};
   for (unsigned shift = 0; shift < 64; ++shift) {
     values.push_back(uintptr_t{1} << shift);
@@ -85,9 +101,8 @@ TEST(PageMap, BothHalvesCoverEveryByteOfASmallSpanAcrossChunks) {
   test.set(pages, span_number(9), 7);
   const uintptr_t begin = pages.first.value * kPageBytes;
   const uintptr_t end = pages.end().value * kPageBytes;
-  for (const uintptr_t address :
-       {begin, begin + 16, begin + 2 * kPageBytes, begin + kChunkBytes, end - kPageBytes,
-        end - 16}) {
+  for (const uintptr_t address : {begin, begin + 16, begin + 2 * kPageBytes, begin + kChunkBytes,
+                                  end - kPageBytes, end - 16}) {
     EXPECT_EQ(test.map.find(address), span_number(9));
     EXPECT_EQ(test.map.class_map()[address], 7);
   }
