@@ -35,6 +35,13 @@ def rows(build, quick):
             yield name, command
 
 
+def means(table):
+    """The geometric means of processor time and of peak memory of each column, the first being 1;
+    `table` has (processor, peak) by row and column."""
+    return [tuple(statistics.geometric_mean(row[column][what] / row[0][what] for row in table)
+                  for what in range(2)) for column in range(len(table[0]))]
+
+
 def measure(start, columns, command, rounds):
     """Medians of processor seconds and peak MiB of each column, columns in turn."""
     costs = [[] for _ in columns]
@@ -59,12 +66,17 @@ def main():
     start = launching.Launcher(options.build / 'bench' / 'bench.launcher')
     print('| CPU seconds, peak MiB | ' + ' | '.join(name for name, _, _ in columns) + ' |')
     print('|---|' + '---:|' * len(columns))
+    table = []
     for name, command in rows(options.build, options.quick):
         if options.only and name not in options.only:
             continue
         medians = measure(start, columns, command, options.rounds)
+        table.append(medians)
         cells = (f'{processor:.2f}, {peak:.0f}' for processor, peak in medians)
         print(f'| {name} | ' + ' | '.join(cells) + ' |', flush=True)
+    if table:
+        cells = (f'{processor:.2f}, {peak:.2f}' for processor, peak in means(table))
+        print('| geometric mean, of glibc | ' + ' | '.join(cells) + ' |')
     print(f'\nMedians of {options.rounds} rounds, the columns in turn.')
 
 
