@@ -11,10 +11,13 @@ set(SPANMALLOC_WARNINGS -Wall -Wextra -Wundef -Wshadow -Wconversion -Werror)
 
 # -fno-builtin-*: the compiler must not turn the body of calloc() into a call of calloc().
 # initial-exec: one load reaches thread-local data, at the price of static TLS space in dlopen().
+# -falign-functions: functions start at a cache line, or their branches fall where the linker lets
+# them, which is worth 5 % of a hot pair.
 # Unwind tables stay: operator new lets an exception of the new_handler pass.
 set(SPANMALLOC_FLAGS
     -fPIC -fvisibility=hidden -fvisibility-inlines-hidden -fno-exceptions -fno-rtti
     -fasynchronous-unwind-tables -ftls-model=initial-exec -fno-plt -fno-threadsafe-statics
+    -falign-functions=64
     -fno-builtin-malloc -fno-builtin-free -fno-builtin-calloc -fno-builtin-realloc)
 
 # The one file that catches exceptions, which a program's new handler or operator new may throw.

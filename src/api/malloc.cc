@@ -39,16 +39,13 @@ using namespace spanmalloc;
 
 extern "C" {
 
-// malloc and free start at a cache line, and so do the basic operators new and delete: where their
-// branches fall is worth 5 % of the time of a call (src/README.md).
-
 // `size` bytes aligned to 16, a unique pointer for 0. NULL with ENOMEM.
-SPANMALLOC_EXPORT SPANMALLOC_AT_CACHE_LINE void* malloc(size_t size) {
+SPANMALLOC_EXPORT void* malloc(size_t size) {
   return allocate(size);
 }
 
 // Ends the life of a block; NULL does nothing. errno stays as it is.
-SPANMALLOC_EXPORT SPANMALLOC_AT_CACHE_LINE void free(void* pointer) {
+SPANMALLOC_EXPORT void free(void* pointer) {
   deallocate(pointer);
 }
 

@@ -51,7 +51,7 @@ struct ExitsOfNew {
 
 using namespace spanmalloc;
 
-SPANMALLOC_REPLACEABLE SPANMALLOC_AT_CACHE_LINE void* operator new(size_t size) {
+SPANMALLOC_REPLACEABLE void* operator new(size_t size) {
   return allocate<ExitsOfNew>(size);
 }
 
@@ -64,7 +64,7 @@ SPANMALLOC_REPLACEABLE void* operator new(size_t size, std::align_val_t alignmen
   return pointer;
 }
 
-SPANMALLOC_REPLACEABLE SPANMALLOC_AT_CACHE_LINE void operator delete(void* pointer) noexcept {
+SPANMALLOC_REPLACEABLE void operator delete(void* pointer) noexcept {
   deallocate(pointer);
 }
 SPANMALLOC_REPLACEABLE void operator delete(void* pointer, std::align_val_t) noexcept {

@@ -10,8 +10,6 @@
 #define SPANMALLOC_COLD __attribute__((noinline, cold))
 #define SPANMALLOC_EXPORT __attribute__((visibility("default")))
 #define SPANMALLOC_WEAK __attribute__((weak))
-// Starts a function at a cache line (of kCacheLineBytes).
-#define SPANMALLOC_AT_CACHE_LINE __attribute__((aligned(64)))
 #define SPANMALLOC_INITIAL_EXEC_TLS __attribute__((tls_model("initial-exec")))
 #define SPANMALLOC_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define SPANMALLOC_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
