@@ -10,5 +10,10 @@ text = subprocess.run([sys.executable, '-B', SCRIPT, '--build', sys.argv[1], '--
                        '--rounds', '1', '--only', ROW], check=True, text=True,
                       stdout=subprocess.PIPE).stdout
 lines = [line for line in text.splitlines() if line.startswith('|')]
-if len(lines) != 3 or ROW not in lines[2] or lines[2].count('|') != lines[0].count('|'):
-    raise SystemExit(f'not a table of one row:\n{text}')
+names = ['CPU seconds, peak MiB', '---', ROW, 'geometric mean, of glibc']
+if [line.split('|')[1].strip() for line in lines] != names or \
+        len({line.count('|') for line in lines}) != 1:
+    raise SystemExit(f'not a table of one row and its means:\n{text}')
+# Of one row the means are that row, glibc's being 1.
+if '| 1.00, 1.00 |' not in lines[3]:
+    raise SystemExit(f'means that are not of glibc:\n{text}')
