@@ -54,7 +54,8 @@ void* or_no_memory(void* pointer) {
 
 // Objects on their way from a free list to the program, and back.
 
-Object pop(ThreadCache& cache, SizeClass size_class) {
+// As pop() of the hot path, with a look at where the link leads.
+Object pop_checked(ThreadCache& cache, SizeClass size_class) {
   FreeNode* object = cache.head(size_class);
   FreeNode* next = object->next(cache.key());
   if (FreeNode::is_end(next)) return allocate_beyond_list(cache, size_class);
@@ -71,7 +72,7 @@ Object pop(ThreadCache& cache, SizeClass size_class) {
 Object take_object(SizeClass size_class) {
   ThreadCache* cache = heap.attach_thread();
   if (cache == nullptr) return allocate_without_cache(size_class);
-  Object object = pop(*cache, size_class);
+  Object object = pop_checked(*cache, size_class);
   if (heap.hardening().delays() && object.address != nullptr && cache->has_claim(size_class)) {
     const Span* span = heap.page_map().find(reinterpret_cast<uintptr_t>(object.address));
     object.address =

@@ -33,6 +33,13 @@ constexpr size_t kCacheFloorBytes = size_t{1} << 20;
 // comes to free has likely left the processor's own caches, and to look into it would be to wait.
 constexpr size_t kDeferredChecksFromBytes = size_t{8} << 20;
 
+// What guards may take under the limits of the process.
+PageCount most_guards() {
+  const size_t address_space = platform::address_space_limit();
+  const size_t data = platform::data_limit();
+  return GuardBudget::most_under(address_space < data ? address_space : data);
+}
+
 }  // namespace
 
 bool Heap::open() {
@@ -83,12 +90,6 @@ void Heap::decide_hardening() {
     return heap.guarded_blocks_.describe_access(fault.address, fault.code) ||
            (heap.hardening_.has_guards() && describe_guard_access(heap.page_map_, fault));
   });
-}
-
-static PageCount most_guards() {
-  const size_t address_space = platform::address_space_limit();
-  const size_t data = platform::data_limit();
-  return GuardBudget::most_under(address_space < data ? address_space : data);
 }
 
 void Heap::apply_options() {

@@ -52,7 +52,7 @@ struct SizeClassInfo {
   uint16_t magazine_capacity;
   // Objects that a thread cache claims from a span at a time: at most one 64-bit word of them.
   uint16_t claim_limit;
-  // Objects of a word of free bits that are handed out before the others: the class's colour.
+  // Objects of a word of free bits that are handed out before the others: the class's color.
   uint64_t taken_first;
 };
 
