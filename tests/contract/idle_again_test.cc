@@ -43,8 +43,11 @@ size_t count_threads() {
 
 bool becomes_true(bool (*condition)()) {
   const double end = contract::now() + kSeconds;
-  while (!condition() && contract::now() < end) contract::sleep_milliseconds(5);
-  return condition();
+  while (!condition()) {
+    if (contract::now() > end) return false;
+    contract::sleep_milliseconds(5);
+  }
+  return true;
 }
 
 // The thread ends when there is nothing left for it to do, which is the hard case for what follows.

@@ -22,12 +22,9 @@ alignas(4096) void* block[kBlocks];
 
 void expect_release_while_idle() {
   const double start = contract::now();
-  while (resident_bytes() > kBound && contract::now() - start < kSeconds) {
-    contract::sleep_milliseconds(100);
-  }
-  const size_t resident = resident_bytes();
+  const size_t resident = contract::wait_until_resident(kBound, kSeconds);
   contract::say("resident %zu after %.1f s of idleness", resident, contract::now() - start);
-  EXPECT(resident < kBound);
+  EXPECT(resident <= kBound);
 }
 
 void allocate_and_free() {
@@ -81,12 +78,9 @@ CASE(memory_freed_after_a_long_rest_returns) {
     if (index % kKeptOneOf != 0) free(block[index]);
   }
   // A quarter of the kernel's pages hold a kept block.
-  const double start = contract::now();
-  while (resident_bytes() > before / 2 && contract::now() - start < kSeconds) {
-    contract::sleep_milliseconds(50);
-  }
-  contract::say("resident %zu, %zu after the frees", before, resident_bytes());
-  EXPECT(resident_bytes() < before / 2);
+  const size_t after = contract::wait_until_resident(before / 2, kSeconds);
+  contract::say("resident %zu, %zu after the frees", before, after);
+  EXPECT(after <= before / 2);
   for (size_t index = 0; index < kFragments; index += kKeptOneOf) free(block[index]);
 }
 

@@ -64,6 +64,18 @@ inline void sleep_milliseconds(long milliseconds) {
   }
 }
 
+// Waits until no more than `bound` bytes are resident, or `seconds` have passed. Returns the bytes
+// last read: the kernel's count is summed up from parts and may differ at the next look.
+inline size_t wait_until_resident(size_t bound, double seconds) {
+  const double end = now() + seconds;
+  size_t resident = resident_bytes();
+  while (resident > bound && now() < end) {
+    sleep_milliseconds(20);
+    resident = resident_bytes();
+  }
+  return resident;
+}
+
 // True if the malloc of this process is the C library's, that is, nothing is preloaded.
 inline bool malloc_is_from_libc() {
   Dl_info info{};

@@ -84,6 +84,7 @@ void make_heap_large() {
 // emptied.
 constexpr size_t kThreads = 8;
 constexpr double kSeconds = 3;
+constexpr double kChildSeconds = 20;
 volatile bool stop = false;
 volatile bool handlers_sleep = false;
 
@@ -160,12 +161,9 @@ CASE(blocked_threads_give_back_what_they_hold) {
   const double start = contract::now();
   // Stacks, metadata and the C library keep some.
   constexpr size_t kBound = 12 * kMiB;
-  while (resident_bytes() > kBound && contract::now() - start < 20) {
-    contract::sleep_milliseconds(50);
-  }
-  contract::say("resident %zu, %zu after %.1f s", before, resident_bytes(),
-                contract::now() - start);
-  EXPECT(resident_bytes() <= kBound);
+  const size_t after = contract::wait_until_resident(kBound, 20);
+  contract::say("resident %zu, %zu after %.1f s", before, after, contract::now() - start);
+  EXPECT(after <= kBound);
   for (size_t index = 0; index < kBlocked; ++index) sem_post(&semaphores[1]);
   for (pthread_t thread : threads) pthread_join(thread, nullptr);
 }
@@ -193,14 +191,13 @@ CASE(forks_while_threads_sleep_lose_nothing) {
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
+      contract::failures = 0;
       static Block blocks[kBlocksOfAThread];
       churn(blocks, random, 0x77, 2000);
       for (Block& block : blocks) check_and_free(block, 0x77);
-      _exit(contract::failures == 0 ? 0 : 1);
+      _exit(contract::has_failed() ? 1 : 0);
     }
-    int status = -1;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    EXPECT(status == 0);
+    EXPECT_EQ(contract::wait_for(child, kChildSeconds), 0);
     (void)random.next();
   });
 }
@@ -217,14 +214,13 @@ CASE(sleepers_that_fork_keep_a_whole_cache) {
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
+      contract::failures = 0;
       churn(blocks, random, 0x33, 3000);
       contract::sleep_milliseconds(5);
       for (Block& block : blocks) check_and_free(block, 0x33);
-      _exit(contract::failures == 0 ? 0 : 1);
+      _exit(contract::has_failed() ? 1 : 0);
     }
-    int status = -1;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    EXPECT(status == 0);
+    EXPECT_EQ(contract::wait_for(child, kChildSeconds), 0);
   }
   for (Block& block : blocks) check_and_free(block, 0x33);
 }
