@@ -155,6 +155,22 @@ bool empty_large_queue() {
   return any;
 }
 
+void check_large_queue() {
+  const auto check = [](const Span& span) {
+    SPANMALLOC_CHECK(span.state() == SpanState::kLarge && span.requested_bytes() == Span::kFreed,
+                     "a block that is not free waits to be ended");
+  };
+  for (std::atomic<Span*>& place : queue) {
+    // Taken out meanwhile: another thread would end it.
+    Span* span = place.exchange(nullptr, std::memory_order_acq_rel);
+    if (span == nullptr) continue;
+    check(*span);
+    Span* nobody = nullptr;
+    if (!place.compare_exchange_strong(nobody, span, std::memory_order_acq_rel)) end_queued(span);
+  }
+  refused.check_invariants(check);
+}
+
 size_t large_queue_bytes() {
   return queue_bytes.load(std::memory_order_relaxed);
 }

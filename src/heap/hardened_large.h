@@ -25,6 +25,9 @@ void* reallocate_large_hardened(void* pointer, size_t bytes);
 // Ends all freed blocks that wait; true when there was one.
 bool empty_large_queue();
 
+// Ends the process if a block that waits is not a freed one.
+void check_large_queue();
+
 // Bytes of the spans of freed blocks that wait.
 size_t large_queue_bytes();
 

@@ -283,6 +283,7 @@ void Heap::check_invariants() {
   }
   scavenger_.check_invariants();
   guarded_blocks_.check_invariants();
+  check_large_queue();
 }
 
 }  // namespace spanmalloc

@@ -224,7 +224,7 @@ void SpanAllocator::check_counts(const HeldSpans& held) const {
   SPANMALLOC_CHECK(guards_.pages() >= held.guards, "guard pages miscounted");
 }
 
-void SpanAllocator::check_invariants() const {
+void SpanAllocator::check_invariants() {
   page_heap_.check_records(records_, [this](const void* record) {
     const Span& span = *static_cast<const Span*>(record);
     SPANMALLOC_CHECK(span.state() == SpanState::kDead, "the record of a span counts as free");
@@ -242,6 +242,10 @@ void SpanAllocator::check_invariants() const {
   SPANMALLOC_CHECK(!is_below_zero(small_span_count_.load(std::memory_order_relaxed)),
                    "more small spans ended than were made");
   guards_.check_invariants();
+  refused_.check_invariants([](const Span& span) {
+    SPANMALLOC_CHECK(span.state() == SpanState::kDead, "a live span waits for its guards");
+    SPANMALLOC_CHECK(span.guards().any(), "a span without guards waits for some to be opened");
+  });
 }
 
 bool SpanAllocator::resize_large(Span* span, PageCount count) {

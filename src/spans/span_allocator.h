@@ -83,7 +83,7 @@ class SpanAllocator {
   void check_counts(const HeldSpans& held) const;
 
   // Verifies the records of ended spans, to which no page may lead, and the counters.
-  void check_invariants() const;
+  void check_invariants();
 
   // Bytes in spans of small objects.
   size_t small_span_bytes() const { return small_span_bytes_.load(std::memory_order_relaxed); }

@@ -40,6 +40,15 @@ class SpanStack {
     }
   }
 
+  // Calls check(span) for each span; they are taken out for as long as that takes.
+  template <typename Check>
+  void check_invariants(Check check) {
+    take_all([&](Span* span) {
+      check(*span);
+      push(span);
+    });
+  }
+
  private:
   std::atomic<Span*> top_{nullptr};
 };
