@@ -42,11 +42,37 @@ bool GuardedBlocks::open(BlockEnds ends) {
   slot_bytes_ = slot_bytes;
   guard_bytes_ = kernel_page;
   region_bytes_ = region;
+  if (!close_region(base)) return false;
   MutexLock lock(mutex_);
   for (size_t index = 0; index < kSlots; ++index) free_[index] = static_cast<uint16_t>(index);
   free_count_ = kSlots;
   base_.store(base, std::memory_order_relaxed);
   return true;
+}
+
+bool GuardedBlocks::close_region(uintptr_t base) {
+  // What is accessible but for marks counts as the data of the process.
+  const bool has_limit = platform::data_limit() != SIZE_MAX;
+  if (has_limit || !platform::guards_take_no_mappings() ||
+      !platform::prepare(base, region_bytes_)) {
+    return true;
+  }
+  guards_are_marks_ = platform::install_guard(base, region_bytes_);
+  return guards_are_marks_ || platform::make_inaccessible(base, region_bytes_);
+}
+
+bool GuardedBlocks::open_slot(size_t index) const {
+  return guards_are_marks_ ? platform::remove_guard(slot_start(index), slot_bytes_)
+                           : platform::prepare(slot_start(index), slot_bytes_);
+}
+
+void GuardedBlocks::close_slot(size_t index) const {
+  const uintptr_t start = slot_start(index);
+  if (guards_are_marks_ && platform::install_guard(start, slot_bytes_)) return;
+  if (platform::release(start, slot_bytes_) == platform::ReleaseResult::kRefused) {
+    memset(reinterpret_cast<void*>(start), 0, slot_bytes_);
+  }
+  if (!guards_are_marks_) (void)platform::make_inaccessible(start, slot_bytes_);
 }
 
 bool GuardedBlocks::take_slot(size_t* index) {
@@ -72,7 +98,7 @@ size_t GuardedBlocks::canary_count(size_t index) const {
 void* GuardedBlocks::allocate(size_t bytes, size_t alignment, uint64_t random, const void* frame) {
   size_t index = 0;
   if (bytes > kMaxBlockBytes || alignment > guard_bytes_ || !take_slot(&index)) return nullptr;
-  if (!platform::prepare(slot_start(index), slot_bytes_)) {
+  if (!open_slot(index)) {
     put_slot(index);
     return nullptr;
   }
@@ -131,11 +157,7 @@ void GuardedBlocks::deallocate(void* pointer, const void* frame) {
   }
   slot.freed.record(frame);
   live_.fetch_sub(1, std::memory_order_relaxed);
-  const uintptr_t start = slot_start(index);
-  if (platform::release(start, slot_bytes_) == platform::ReleaseResult::kRefused) {
-    memset(reinterpret_cast<void*>(start), 0, slot_bytes_);
-  }
-  (void)platform::make_inaccessible(start, slot_bytes_);
+  close_slot(index);
   put_slot(index);
 }
 

@@ -93,6 +93,14 @@ class GuardedBlocks {
   const Slot& nearest_slot(uintptr_t address) const;
   size_t canary_count(size_t index) const;
 
+  // Makes the region inaccessible, by marks of pages if slots can be opened and closed so: that
+  // splits no mapping and keeps no other thread of the process waiting. False when refused.
+  [[nodiscard]] bool close_region(uintptr_t base);
+  // Makes a slot accessible and zero. False when refused.
+  [[nodiscard]] bool open_slot(size_t index) const;
+  // Gives a slot's memory back and makes it inaccessible, unless the system refuses.
+  void close_slot(size_t index) const;
+
   bool take_slot(size_t* index) SPANMALLOC_EXCLUDES(mutex_);
   void put_slot(size_t index) SPANMALLOC_EXCLUDES(mutex_);
 
@@ -107,6 +115,7 @@ class GuardedBlocks {
   size_t region_bytes_ = 0;
   size_t slot_bytes_ = 0;
   size_t guard_bytes_ = 0;
+  bool guards_are_marks_ = false;
   Slot* slots_ = nullptr;
   std::atomic<size_t> live_{0};
 

@@ -55,6 +55,9 @@ uintptr_t map(size_t bytes, uintptr_t hint);
 // Undoes install_guard() for the range or a part of it, which becomes Prepared. False when refused.
 [[nodiscard]] bool remove_guard(uintptr_t address, size_t bytes);
 
+// Whether install_guard() marks pages, which takes no mapping.
+bool guards_take_no_mappings();
+
 // Guards that are mappings can lie where the heap must grow or be used, which then takes a mapping
 // more. So with the first of them some mappings are kept in reserve. Gives these up for a process
 // that has used up all others; true when there were some. No more such guards are made then.

@@ -303,6 +303,11 @@ bool remove_guard(uintptr_t address, size_t bytes) {
   return prepare(address, bytes) || (give_up_spare_mappings() && prepare(address, bytes));
 }
 
+bool guards_take_no_mappings() {
+  ErrnoGuard errno_guard;
+  return keeps_promise<guard_refuses_access>(0);
+}
+
 bool give_up_spare_mappings() {
   ErrnoGuard errno_guard;
   const uintptr_t range = spare_mappings.exchange(kNoMore, std::memory_order_relaxed);
