@@ -21,7 +21,8 @@ PROGRAMS = {
 }
 # Without it Python's own allocator takes the small blocks.
 ENVIRONMENT = {'PYTHONMALLOC': 'malloc'}
-OPTIONS = ['hardening=0', 'hardening=1', 'hardening=2', 'hardening=3', 'sample_guard=1000']
+OPTIONS = ['hardening=0', 'hardening=1', 'hardening=2', 'hardening=3', 'sample_guard=1000',
+           'sample_guard=10000']
 
 
 def rows(build, quick):
@@ -58,11 +59,12 @@ def main():
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--quick', action='store_true', help='a fifth of the work')
     parser.add_argument('--only', action='append', help='this row alone; may be repeated')
+    parser.add_argument('--options', nargs='+', default=OPTIONS, help='these columns alone')
     parser.add_argument('--build', type=pathlib.Path, default=allocators.REPOSITORY / 'build')
     options = parser.parse_args()
 
     glibc, own = allocators.find(['glibc'], options.build / 'libspanmalloc.so')
-    columns = [('glibc', glibc, '')] + [(f'`{option}`', own, option) for option in OPTIONS]
+    columns = [('glibc', glibc, '')] + [(f'`{option}`', own, option) for option in options.options]
     start = launching.Launcher(options.build / 'bench' / 'bench.launcher')
     print('| CPU seconds, peak MiB | ' + ' | '.join(name for name, _, _ in columns) + ' |')
     print('|---|' + '---:|' * len(columns))

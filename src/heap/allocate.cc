@@ -169,6 +169,27 @@ void fill_freed(void* pointer) {
 
 namespace {
 
+// Where blocks are sampled and no level of hardening is on, calls between two samples go on as on
+// the hot path, with the cache that is withheld from it, and are counted.
+
+// False when the next block is to be sampled, and when the cache has none at hand.
+SPANMALLOC_ALWAYS_INLINE bool take_between_samples(SizeClass size_class, Object* object) {
+  ThreadCache* cache = withheld_thread_cache;
+  if (cache == nullptr || heap.hardening().has_ends()) return false;
+  uint32_t& until_sample = cache->hardened().until_sample;
+  if (until_sample <= 1) return false;
+  object->address = pop(cache, size_class);
+  if (object->address == nullptr && !take_claimed(cache, size_class, object)) return false;
+  --until_sample;
+  return true;
+}
+
+// Where free leaves to: the block may be a sampled one.
+struct ExitsBetweenSamples {
+  static void slow(void* pointer) { deallocate_hardened(pointer); }
+  static void sealed(void* pointer) { deallocate_sealed(pointer); }
+};
+
 // The rest of the function in its name, once the head list is empty or there is no class.
 
 SPANMALLOC_NOINLINE void* allocate_beyond_claim(size_t bytes) {
@@ -179,24 +200,39 @@ SPANMALLOC_NOINLINE void* allocate_beyond_claim(size_t bytes) {
   return or_no_memory(allocate_of_class(size_class_of(bytes)).address);
 }
 
+SPANMALLOC_NOINLINE void* allocate_without_hot_cache(size_t bytes) {
+  Object object;
+  if (take_between_samples(size_class_of(bytes), &object)) return object.address;
+  return allocate_beyond_claim(bytes);
+}
+
+void* clear_object(const Object& object, SizeClass size_class) {
+  if (object.content == MemoryContent::kZero) return object.address;
+  return memset(object.address, 0, kSizeClasses[size_class].object_bytes);
+}
+
 SPANMALLOC_NOINLINE void* allocate_zeroed_beyond_list(size_t bytes) {
-  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return allocate_zeroed_hardened(bytes);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    const SizeClass size_class = bytes > kMaxSmallBytes ? kNoSizeClass : size_class_of(bytes);
+    Object object;
+    if (!take_between_samples(size_class, &object)) return allocate_zeroed_hardened(bytes);
+    return clear_object(object, size_class);
+  }
   if constexpr (kParanoid) check_now_and_then();
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large_zeroed(bytes));
   const SizeClass size_class = size_class_of(bytes);
   const Object object = allocate_of_class(size_class);
-  if (object.address != nullptr && object.content != MemoryContent::kZero) {
-    memset(object.address, 0, kSizeClasses[size_class].object_bytes);
-  }
-  return or_no_memory(object.address);
+  return or_no_memory(object.address == nullptr ? nullptr : clear_object(object, size_class));
 }
 
 SPANMALLOC_NOINLINE void* allocate_aligned_beyond_list(size_t bytes, size_t alignment) {
+  const SizeClass size_class = size_class_of_aligned(bytes, alignment);
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
-    return allocate_aligned_hardened(bytes, alignment);
+    Object object;
+    return take_between_samples(size_class, &object) ? object.address
+                                                     : allocate_aligned_hardened(bytes, alignment);
   }
   if constexpr (kParanoid) check_now_and_then();
-  const SizeClass size_class = size_class_of_aligned(bytes, alignment);
   if (size_class != kNoSizeClass) return or_no_memory(allocate_of_class(size_class).address);
   return or_no_memory(allocate_large(bytes, alignment));
 }
@@ -212,11 +248,10 @@ void* allocate_medium_or_large(size_t bytes) {
 
 void* allocate_slow(size_t bytes) {
   HotCache* cache = current_cache();
-  // Under hardening the current cache is the empty one.
-  if (SPANMALLOC_LIKELY(cache != &empty_thread_cache)) {
-    Object object;
-    if (take_claimed(cache, size_class_of(bytes), &object)) return object.address;
-  }
+  // Under hardening and sampling the current cache is the empty one.
+  if (SPANMALLOC_UNLIKELY(cache == &empty_thread_cache)) return allocate_without_hot_cache(bytes);
+  Object object;
+  if (take_claimed(cache, size_class_of(bytes), &object)) return object.address;
   return allocate_beyond_claim(bytes);
 }
 
@@ -239,7 +274,11 @@ void* allocate_aligned(size_t bytes, size_t alignment) {
 
 void deallocate_slow(void* pointer) {
   if (pointer == nullptr) return;
-  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return deallocate_hardened(pointer);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    ThreadCache* cache = withheld_thread_cache;
+    if (cache == nullptr || heap.hardening().has_ends()) return deallocate_hardened(pointer);
+    return deallocate_to<ExitsBetweenSamples>(cache, pointer);
+  }
   if constexpr (kParanoid) check_now_and_then();
   deallocate_without_end(pointer);
 }

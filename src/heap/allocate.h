@@ -39,6 +39,11 @@ struct ExitsOfMalloc {
   static void* medium_or_large(size_t bytes) { return allocate_medium_or_large(bytes); }
 };
 
+struct ExitsOfFree {
+  static void slow(void* pointer) { deallocate_slow(pointer); }
+  static void sealed(void* pointer) { deallocate_sealed(pointer); }
+};
+
 // Takes the top block off the cache's list. nullptr when the list is empty, and for class 0 (no
 // bytes) and a thread that has no cache yet, whose lists are.
 SPANMALLOC_ALWAYS_INLINE FreeNode* pop(HotCache* cache, size_t size_class) {
@@ -68,10 +73,9 @@ SPANMALLOC_ALWAYS_INLINE void* allocate(size_t bytes) {
 // the process if the pointer leads into the middle of one. For builds with kParanoid.
 void fill_freed(void* pointer);
 
-// Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this
-// allocator ends the process, at once or when the block reaches its span.
-SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
-  HotCache* cache = current_cache();
+// Ends the life of a block: it goes into `cache`, one of the calling thread's.
+template <typename Exits>
+SPANMALLOC_ALWAYS_INLINE void deallocate_to(HotCache* cache, void* pointer) {
   const size_t size_class = cache->class_of(pointer);
   FreeNode* head = cache->head(size_class);
   FreeNode* object = static_cast<FreeNode*>(pointer);
@@ -79,15 +83,21 @@ SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
   if (SPANMALLOC_UNLIKELY(!head->seal_above(&seal))) {
     // No room: the list is full, or class 0 (null, large, foreign), or the thread has no cache yet.
     // A list with deferred checks goes on here; that the block was freed just before costs no look.
-    if (!FreeNode::is_deferred(seal) || object == head) return deallocate_slow(pointer);
+    if (!FreeNode::is_deferred(seal) || object == head) return Exits::slow(pointer);
   } else if (SPANMALLOC_UNLIKELY(object->has_mark_of(seal))) {
-    return deallocate_sealed(pointer);
+    return Exits::sealed(pointer);
   }
   if constexpr (kParanoid) fill_freed(pointer);
   object->link_above(head, seal, cache->key());
   // A child that another thread forks here finds the object in the list whole or not at all.
   std::atomic_signal_fence(std::memory_order_release);
   cache->set_head(size_class, object);
+}
+
+// Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this
+// allocator ends the process, at once or when the block reaches its span.
+SPANMALLOC_ALWAYS_INLINE void deallocate(void* pointer) {
+  deallocate_to<ExitsOfFree>(current_cache(), pointer);
 }
 
 // As allocate(), and the memory is zero.

@@ -35,7 +35,7 @@ void* reallocate_without_end(void* pointer, size_t bytes) {
     deallocate(pointer);
     return nullptr;
   }
-  const size_t old_bytes = usable_bytes(pointer, "realloc");
+  const size_t old_bytes = usable_bytes_without_end(pointer, "realloc");
   if (old_bytes > kMaxSmallBytes && bytes > kMaxSmallBytes) {
     void* moved = reallocate_large(pointer, bytes);
     if (moved == nullptr) errno = ENOMEM;

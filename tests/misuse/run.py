@@ -124,8 +124,8 @@ def at_levels(*endings):
     return dict(zip(LEVELS, endings, strict=True))
 
 
-# What hardening changes: for each option all the endings that are right. Programs that are not here
-# end with their sentence of SENTENCES under any option.
+# What hardening changes: for each option all the endings that are right. Programs and options that
+# are not here end with the program's sentence of SENTENCES.
 HARDENED = {
     "overflow_one_byte": at_levels(*[[OVERFLOW]] * 4),
     # A sampled block lies at the end of its slot or at its start, at random.
@@ -142,6 +142,9 @@ HARDENED = {
     "write_after_free_reused": at_levels([NOT_DETECTED], [WROTE], [WROTE], [USED_FREED]),
     **{name: at_levels([WROTE_LINK], [WROTE_LINK], [WROTE_LINK], [USED_FREED])
        for name in NOT_SILENT | WRITES_LINK},
+    # More blocks than slots: these are not sampled.
+    "double_free_deferred": {"sample_guard=1": [CHANGED]},
+    "double_free_deferred_other_thread": {"sample_guard=1": [CHANGED]},
 }
 WITHOUT_HARDENING = {
     **{name: [CHANGED] for name in WRITES_LINK},
@@ -191,7 +194,7 @@ def endings_of(name, options):
     """The endings of the tables above; None for what ends with its sentence."""
     if not options:
         return WITHOUT_HARDENING.get(name)
-    return HARDENED[name][options] if name in HARDENED else None
+    return HARDENED.get(name, {}).get(options)
 
 
 def describe(status):
