@@ -279,8 +279,8 @@ inline void set_current_cache(HotCache* cache) {
   current_thread_cache.store(cache, std::memory_order_relaxed);
 }
 
-// The cache of a thread whose calls must all leave the hot path, because hardening is on: the
-// thread's current cache stays the empty one.
+// The cache of a thread whose calls must all leave the hot path, because hardening or sampling is
+// on: the thread's current cache stays the empty one.
 extern constinit thread_local ThreadCache* withheld_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
 
 // The calling thread's cache; nullptr as long as it has none.

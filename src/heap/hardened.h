@@ -3,7 +3,8 @@
 // process without hardening pays one predicted test off the hot path.
 //
 //   sampled    one block of many goes to GuardedBlocks
-//   no level   otherwise as the slow path does it
+//   no level   otherwise as the slow path does it; most calls do not come here, but go on between
+//              two samples as on the hot path (heap/allocate.cc)
 //   level 1    a block has an end behind it; its object is zero when it is handed out
 //   level 2    a freed object lies under a pattern in the quarantine, then in lists and spans
 //   level 3    pages round spans and large blocks are inaccessible
