@@ -93,10 +93,27 @@ class Report:
         """The Ratio of spanmalloc to the best peer of the row."""
         return self.ratio(row, name, self.best_peer(row, field), field)
 
+    def best_peer_without(self, row, field, round_left_out):
+        """The peer with the least median in the other rounds; in all, where there is one round."""
+        def others(name):
+            costs = self.results.costs[row, name]
+            return costs[:round_left_out] + costs[round_left_out + 1:] or costs
+        return min(self.peers, key=lambda name: median(others(name), field))
+
+    def ratios_to_foreseen(self, row, field):
+        """Round by round, spanmalloc to the peer that the other rounds say is the best."""
+        return [self.round_ratios(row, OWN, self.best_peer_without(row, field, number), field)[number]
+                for number in range(self.results.rounds)]
+
     def mean(self, rows, name_of, base_of, field):
         """Geometric mean over rows of the ratio of allocator name_of(row) to base_of(row). Its
         noise is judged from the means of the single rounds."""
-        lists = [self.round_ratios(row, name_of(row), base_of(row), field) for row in rows]
+        return self.mean_of([self.round_ratios(row, name_of(row), base_of(row), field)
+                             for row in rows])
+
+    @staticmethod
+    def mean_of(lists):
+        """As mean(), from a list for each row of the ratios of its rounds."""
         value = table.geometric_mean([statistics.median(values) for values in lists])
         by_round = [table.geometric_mean(values) for values in zip(*lists)]
         return Ratio(value, judge(by_round).noise)
@@ -109,6 +126,9 @@ class Report:
 
     def mean_to_frontier(self, rows, field, name=OWN):
         return self.mean(rows, lambda row: name, lambda row: self.best_peer(row, field), field)
+
+    def mean_to_foreseen(self, rows, field):
+        return self.mean_of([self.ratios_to_foreseen(row, field) for row in rows])
 
     def groups(self):
         """(heading, rows) of scenarios, real programs and all, as far as there are any."""

@@ -41,19 +41,23 @@ def measure_table(report, field, unit, digits):
     return table.align(lines)
 
 
+def mean_with_noise(ratio):
+    return f'{ratio.value:.3f}' + ('' if math.isinf(ratio.noise) else f' ± {ratio.noise:.3f}')
+
+
 def means_table(report):
     """Geometric means of all measures."""
     names = [column.name for column in report.results.columns if column.name != reporting.BASE]
-    lines = [['geometric means, glibc = 1', *names, 'frontier', 'spanmalloc / frontier']]
+    lines = [['geometric means, glibc = 1', *names, 'frontier', 'spanmalloc / frontier',
+              'foreseen']]
     for field, heading, _, _ in FIELDS:
         for group, rows in report.groups():
-            ratio = report.mean_to_frontier(rows, field)
-            spread = '' if math.isinf(ratio.noise) else f' ± {ratio.noise:.3f}'
             lines.append([f'{heading}, {group} ({len(rows)})'] +
                          [f'{report.mean_to_glibc(rows, name, field).value:.3f}'
                           for name in names] +
                          [f'{report.frontier_to_glibc(rows, field).value:.3f}',
-                          f'{ratio.value:.3f}{spread}'])
+                          mean_with_noise(report.mean_to_frontier(rows, field)),
+                          mean_with_noise(report.mean_to_foreseen(rows, field))])
     return table.align(lines)
 
 

@@ -85,6 +85,24 @@ class FrontierTest(unittest.TestCase):
         self.assertAlmostEqual(self.report.mean_to_glibc(rows, 'left', 'processor').value,
                                math.sqrt(0.5 * 0.625))
 
+    def test_the_foreseen_peer_is_chosen_by_the_other_rounds(self):
+        # Each peer is lucky once; the right one is the better one.
+        made = bench_library.made_results({'row': ('scenario', {
+            'glibc': [1.0] * 3, 'left': [0.4, 1.0, 1.0], 'right': [0.8, 0.8, 0.5],
+            'spanmalloc': [0.8] * 3})})
+        report = reporting.Report(made)
+        self.assertEqual([report.best_peer_without('row', 'processor', number)
+                          for number in range(3)], ['right', 'right', 'left'])
+        ratios = report.ratios_to_foreseen('row', 'processor')
+        for ratio, wanted in zip(ratios, (1.0, 1.0, 0.8)):
+            self.assertAlmostEqual(ratio, wanted)
+        self.assertAlmostEqual(report.mean_to_foreseen(['row'], 'processor').value, 1.0)
+
+    def test_with_one_round_the_foreseen_peer_is_the_best(self):
+        made = bench_library.made_results({'row': ('scenario', {
+            'glibc': [1.0], 'left': [0.5], 'right': [0.4], 'spanmalloc': [0.4]})})
+        self.assertEqual(reporting.Report(made).best_peer_without('row', 'processor', 0), 'right')
+
     def test_groups(self):
         self.assertEqual(self.report.groups(), [('scenarios', ['ahead']),
                                                 ('real programs', ['behind']),
