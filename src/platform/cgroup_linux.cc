@@ -1,12 +1,10 @@
-#include <fcntl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <algorithm>
 #include <cstring>
 
 #include "platform/cgroup.h"
 #include "platform/cgroup_text.h"
 #include "platform/errno_guard.h"
+#include "platform/raw_file_linux.h"
 
 namespace spanmalloc::platform {
 
@@ -16,32 +14,10 @@ constexpr size_t kBufferBytes = 4096;
 // Room for a folder and the name of a file in it.
 constexpr size_t kFilePathBytes = CgroupPlace::kBytes + 64;
 
-// An open file. The raw calls: the library's own are points where a thread may be cancelled.
-class File {
- public:
-  explicit File(const char* path)
-      : descriptor_(static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC))) {}
-  ~File() {
-    if (descriptor_ >= 0) syscall(SYS_close, descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  // Bytes read; 0 at the end and when there is nothing to read.
-  size_t read(char* buffer, size_t bytes) const {
-    if (descriptor_ < 0) return 0;
-    const long count = syscall(SYS_read, descriptor_, buffer, bytes);
-    return count > 0 ? static_cast<size_t>(count) : 0;
-  }
-
- private:
-  const int descriptor_;
-};
-
 // Calls visit(TextPiece) for each line of a file. Lines longer than the buffer are passed over.
 template <typename Visit>
 void for_each_line(const char* path, Visit visit) {
-  const File file(path);
+  const RawFile file(path);
   char buffer[kBufferBytes];
   size_t filled = 0;
   bool too_long = false;
@@ -88,7 +64,7 @@ class SmallFile {
  public:
   SmallFile(TextPiece folder, const char* name) {
     const FilePath path(folder, name);
-    const File file(path.text());
+    const RawFile file(path.text());
     length_ = file.read(text_, sizeof(text_));
   }
   TextPiece text() const { return {text_, length_}; }

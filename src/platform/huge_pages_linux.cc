@@ -1,15 +1,13 @@
 #include "platform/huge_pages.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 
 #include "platform/errno_guard.h"
+#include "platform/raw_file_linux.h"
 #include "platform/virtual_memory.h"
 
 // Older C libraries do not know the advice.
@@ -43,13 +41,10 @@ void split_at(uintptr_t page) {
 
 HugePageMode huge_page_mode() {
   ErrnoGuard errno_guard;
-  const int file = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return HugePageMode::kNever;
   char text[64];
-  const ssize_t length = read(file, text, sizeof(text) - 1);
-  close(file);
-  if (length <= 0) return HugePageMode::kNever;
-  text[length] = '\0';
+  if (!RawFile("/sys/kernel/mm/transparent_hugepage/enabled").read_text(text)) {
+    return HugePageMode::kNever;
+  }
   if (strstr(text, "[always]") != nullptr) return HugePageMode::kAlways;
   return strstr(text, "[madvise]") != nullptr ? HugePageMode::kOnRequest : HugePageMode::kNever;
 }
@@ -65,16 +60,14 @@ CollapseResult collapse(uintptr_t address, size_t bytes) {
 
 size_t own_resident_bytes(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
-  const int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
+  const RawFile file("/proc/self/pagemap");
   size_t own = 0;
   uint64_t entries[kEntriesPerRead];
   const size_t end = (address + bytes) / page_bytes();
   for (size_t page = address / page_bytes(); page < end;) {
     const size_t wanted = end - page < kEntriesPerRead ? end - page : kEntriesPerRead;
-    const long got =
-        syscall(SYS_pread64, file, entries, wanted * sizeof(uint64_t), page * sizeof(uint64_t));
-    const size_t count = got > 0 ? static_cast<size_t>(got) / sizeof(uint64_t) : 0;
+    const size_t count = file.read_at(page * sizeof(uint64_t), entries, wanted * sizeof(uint64_t)) /
+                         sizeof(uint64_t);
     if (count == 0) break;
     for (size_t index = 0; index < count; ++index) {
       const uint64_t wanted_bits = kPresent | kMappedOnce;
@@ -82,7 +75,6 @@ size_t own_resident_bytes(uintptr_t address, size_t bytes) {
     }
     page += count;
   }
-  close(file);
   return own * page_bytes();
 }
 

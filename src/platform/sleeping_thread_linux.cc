@@ -1,12 +1,12 @@
 #include "platform/sleeping_thread.h"
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
+#include "platform/raw_file_linux.h"
 
 namespace spanmalloc::platform {
 
@@ -54,13 +54,7 @@ bool read_task_file(int thread_id, const char* name, char* text, size_t capacity
   append("/");
   append(name);
   *at = '\0';
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  const ssize_t length = read(file, text, capacity - 1);
-  close(file);
-  if (length <= 0) return false;
-  text[length] = '\0';
-  return true;
+  return RawFile(path).read_text(text, capacity);
 }
 
 // The field with this index of a line of numbers, decimal or hexadecimal with 0x; 0 when there is

@@ -1,6 +1,5 @@
 #include "platform/thread.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include <csignal>
 
 #include "platform/errno_guard.h"
+#include "platform/raw_file_linux.h"
 
 namespace spanmalloc::platform {
 
@@ -36,12 +36,9 @@ void* run_body(void*) {
 
 // The state is the letter behind the name in parentheses, which may itself have parentheses.
 bool main_thread_has_ended() {
-  const int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
   char text[128];
-  const ssize_t length = read(file, text, sizeof(text));
-  close(file);
-  for (ssize_t at = length - 3; at > 0; --at) {
+  const size_t length = RawFile("/proc/self/stat").read(text, sizeof(text));
+  for (size_t at = length < 3 ? 0 : length - 3; at > 0; --at) {
     if (text[at] == ')') return text[at + 2] == 'Z';
   }
   return false;

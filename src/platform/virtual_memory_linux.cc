@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,6 +12,7 @@
 
 #include "platform/errno_guard.h"
 #include "platform/huge_pages.h"
+#include "platform/raw_file_linux.h"
 #include "platform/virtual_memory.h"
 
 // Older C libraries know neither the call nor its arguments.
@@ -407,13 +407,8 @@ size_t physical_memory() {
 
 size_t resident_bytes() {
   ErrnoGuard errno_guard;
-  const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
   char text[128];
-  const ssize_t length = read(file, text, sizeof(text) - 1);
-  close(file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
+  if (!RawFile("/proc/self/statm").read_text(text)) return 0;
   const char* cursor = text;
   while (*cursor != '\0' && *cursor != ' ') ++cursor;  // the first field is the address space
   size_t pages = 0;

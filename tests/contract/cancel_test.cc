@@ -28,6 +28,19 @@ void call_everything() {
   }
   malloc_trim(0);
   EXPECT(mallinfo2().arena > 0);
+  if (contract::malloc_is_from_libc()) return;
+  const auto tick =
+      reinterpret_cast<size_t (*)()>(dlsym(RTLD_DEFAULT, "spanmalloc_scavenge_epoch"));
+  const auto get_stats =
+      reinterpret_cast<int (*)(size_t*)>(dlsym(RTLD_DEFAULT, "spanmalloc_get_stats"));
+  const auto release =
+      reinterpret_cast<size_t (*)()>(dlsym(RTLD_DEFAULT, "spanmalloc_release_memory"));
+  REQUIRE(tick != nullptr && get_stats != nullptr && release != nullptr);
+  // Room for its statistics; the first field is their size.
+  size_t stats[64] = {sizeof stats};
+  EXPECT_EQ(get_stats(stats), 0);
+  tick();
+  release();
 }
 
 struct Cancelled {

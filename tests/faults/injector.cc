@@ -25,9 +25,6 @@ int __real_madvise(void*, size_t, int);
 void* __real_mremap(void*, size_t, size_t, int, ...);
 int __real_prctl(int, ...);
 long __real_syscall(long, ...);
-int __real_open(const char*, int, ...);
-ssize_t __real_read(int, void*, size_t);
-int __real_close(int);
 int __real_stat(const char*, struct stat*);
 int __real_getrlimit(decltype(RLIMIT_AS), struct rlimit*);
 int __real_sysinfo(struct sysinfo*);
@@ -204,6 +201,20 @@ int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c, 
 }
 
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  switch (number) {
+    case SYS_openat:
+      if (is_refused(Call::kOpen)) return refuse(is_harsh() ? ENFILE : EPERM);
+      return __real_syscall(number, a, b, c);
+    case SYS_read:
+    case SYS_pread64:
+      return is_refused(Call::kRead) ? refuse(EIO) : __real_syscall(number, a, b, c, d);
+    case SYS_close:
+      // Linux closes the file whatever close() says.
+      __real_syscall(number, a);
+      return is_refused(Call::kClose) ? refuse(EINTR) : 0;
+    default:
+      break;
+  }
   if (is_refused(Call::kSyscall)) {
     // So that threads that cannot sleep leave the processor to others.
     const timespec short_time{0, 100'000};
@@ -213,23 +224,6 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
   // What statistics print is of no interest here.
   if (number == SYS_write && record().plan.which != Which::kNone) return c;
   return __real_syscall(number, a, b, c, d, e, f);
-}
-
-int __wrap_open(const char* path, int flags, mode_t mode) {
-  if (is_refused(Call::kOpen)) return refuse(is_harsh() ? ENFILE : EPERM);
-  return __real_open(path, flags, mode);
-}
-
-ssize_t __wrap_read(int file, void* buffer, size_t length) {
-  if (is_refused(Call::kRead)) return refuse(EIO);
-  return __real_read(file, buffer, length);
-}
-
-// Linux closes the file whatever close() says.
-int __wrap_close(int file) {
-  const bool refused = is_refused(Call::kClose);
-  const int result = __real_close(file);
-  return refused ? refuse(EINTR) : result;
 }
 
 int __wrap_stat(const char* path, struct stat* status) {
