@@ -9,8 +9,8 @@
 # that they may derive from its interfaces.
 
 find_package(Threads REQUIRED)
-if(CMAKE_CROSSCOMPILING)
-  # No other architecture's libraries: they are built from Debian's package googletest.
+if(SPANMALLOC_OTHER_HOME)
+  # No libraries of other homes: they are built from Debian's package googletest.
   set(INSTALL_GTEST OFF)
   add_subdirectory(/usr/src/googletest ${PROJECT_BINARY_DIR}/googletest EXCLUDE_FROM_ALL)
   foreach(library gtest gmock gtest_main)
@@ -27,8 +27,8 @@ endif()
 set(SPANMALLOC_LAYERS platform base pages spans central cache scavenger heap stats)
 
 set(flavours debug asan tsan)
-if(CMAKE_CROSSCOMPILING)
-  # The sanitizers' runtimes need more of the kernel than an emulator gives.
+if(SPANMALLOC_OTHER_HOME)
+  # The sanitizers' runtimes are glibc's, and need more of the kernel than an emulator gives.
   set(flavours debug)
 endif()
 set(flavour_flags_debug -O1 -g -UNDEBUG)
@@ -94,8 +94,8 @@ function(spanmalloc_unit_test name layer label)
       set(wrapper ${fixed_layout})
     endif()
     set(filter)
-    if(CMAKE_CROSSCOMPILING)
-      list(JOIN SPANMALLOC_NOT_EMULATED ":" filter)
+    if(SPANMALLOC_OTHER_HOME)
+      list(JOIN SPANMALLOC_LEFT_OUT ":" filter)
       set(filter --gtest_filter=-${filter})
     endif()
     add_test(NAME ${program} COMMAND ${wrapper} $<TARGET_FILE:${program}> --gtest_brief=1 ${filter})

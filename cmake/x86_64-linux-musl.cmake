@@ -17,6 +17,9 @@ set(musl_flags
     -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include)
 list(JOIN musl_flags " " CMAKE_CXX_FLAGS_INIT)
 
-# Only the shared library is linked as C++; programs are C.
-set(CMAKE_SHARED_LINKER_FLAGS_INIT "-nostdlib -L/usr/lib/x86_64-linux-musl")
+# clang knows no other C library to link with. The library needs of it nothing but functions; what
+# the tests need besides brings tests/homes/musl. musl-gcc leaves out the option for exceptions.
+set(musl_link "musl-gcc -Wl,--eh-frame-hdr <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")
+set(CMAKE_CXX_LINK_EXECUTABLE ${musl_link})
+set(CMAKE_CXX_CREATE_SHARED_LIBRARY "${musl_link} -nostdlib -shared <SONAME_FLAG><TARGET_SONAME>")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)

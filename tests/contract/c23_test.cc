@@ -2,6 +2,8 @@
 // __libc_ names that old programs call.
 #include <malloc.h>
 
+#include <initializer_list>
+
 #include "contract/expect.h"
 #include "contract/process.h"
 
@@ -10,6 +12,17 @@ namespace {
 template <typename Function>
 Function* find(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+
+void expect_in_library_of_malloc(std::initializer_list<const char*> names) {
+  Dl_info first{};
+  REQUIRE(dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0);
+  for (const char* name : names) {
+    Dl_info info{};
+    REQUIRE(dladdr(dlsym(RTLD_DEFAULT, name), &info) != 0);
+    if (info.dli_fbase != first.dli_fbase) contract::say("%s is in %s", name, info.dli_fname);
+    EXPECT(info.dli_fbase == first.dli_fbase);
+  }
 }
 
 }  // namespace
@@ -50,6 +63,7 @@ CASE(cfree_frees) {
   EXPECT(mallinfo2().uordblks < before + (8 << 20));
 }
 
+#ifdef __GLIBC__
 CASE(libc_names_reach_the_same_allocator) {
   auto* const libc_malloc = find<void*(size_t)>("__libc_malloc");
   auto* const libc_calloc = find<void*(size_t, size_t)>("__libc_calloc");
@@ -64,22 +78,17 @@ CASE(libc_names_reach_the_same_allocator) {
   free(libc_memalign(4096, 100));
   libc_free(malloc(100));
 }
+#endif
 
 // A missing entry point would mix two allocators in one process.
 CASE(all_entry_points_come_from_one_library) {
-  constexpr const char* kNames[] = {
-      "malloc",        "free",        "calloc",       "realloc",        "reallocarray",
-      "aligned_alloc", "memalign",    "valloc",       "posix_memalign", "pvalloc",
-      "mallinfo",      "mallinfo2",   "mallopt",      "malloc_trim",    "malloc_usable_size",
-      "malloc_stats",  "malloc_info", "__libc_malloc"};
-  Dl_info first{};
-  REQUIRE(dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0);
-  for (const char* name : kNames) {
-    Dl_info info{};
-    REQUIRE(dladdr(dlsym(RTLD_DEFAULT, name), &info) != 0);
-    if (info.dli_fbase != first.dli_fbase) contract::say("%s is in %s", name, info.dli_fname);
-    EXPECT(info.dli_fbase == first.dli_fbase);
-  }
+  expect_in_library_of_malloc({"free", "calloc", "realloc", "reallocarray", "aligned_alloc",
+                               "memalign", "valloc", "posix_memalign", "pvalloc",
+                               "malloc_usable_size"});
+#ifdef __GLIBC__
+  expect_in_library_of_malloc({"mallinfo", "mallinfo2", "mallopt", "malloc_trim", "malloc_stats",
+                               "malloc_info", "__libc_malloc"});
+#endif
 }
 
 RUN_CASES()

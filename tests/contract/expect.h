@@ -64,12 +64,24 @@ inline T opaque(T value) {
   return value;
 }
 
+// Names of cases that another home of the library leaves out; see tests/homes.
+#ifndef SPANMALLOC_TESTS_LEAVE_OUT_CASES
+inline constexpr const char* kLeftOutCases[] = {""};
+#endif
+
+inline bool is_left_out(const char* name) {
+  for (const char* left_out : kLeftOutCases) {
+    if (strcmp(name, left_out) == 0) return true;
+  }
+  return false;
+}
+
 // Runs every case, or those named on the command line. Returns the exit status.
 inline int run_cases(int argc, char** argv) {
   for (const Case* test = first_case; test != nullptr; test = test->next) {
     bool wanted = argc < 2;
     for (int i = 1; i < argc; ++i) wanted |= strcmp(argv[i], test->name) == 0;
-    if (!wanted) continue;
+    if (!wanted || is_left_out(test->name)) continue;
     current_case = test->name;
     test->run();
   }

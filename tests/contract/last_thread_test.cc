@@ -28,24 +28,38 @@ void* use_memory_and_end(void*) {
   return nullptr;
 }
 
+void end_first() {
+  pthread_t thread;
+  if (pthread_create(&thread, nullptr, use_memory_and_end, nullptr) != 0) abort();
+  use_much_memory();
+  pthread_exit(nullptr);
+}
+
+void end_last() {
+  use_much_memory();
+  pthread_exit(nullptr);
+}
+
 }  // namespace
 
 CASE(the_main_thread_may_end_first) {
-  const int status = contract::run_in_child(kSeconds, [] {
-    pthread_t thread;
-    if (pthread_create(&thread, nullptr, use_memory_and_end, nullptr) != 0) abort();
-    use_much_memory();
-    pthread_exit(nullptr);
-  });
-  EXPECT_EQ(status, 0);
+  EXPECT_EQ(contract::run_self("end_first", kSeconds), 0);
 }
 
 CASE(the_main_thread_may_end_last_by_pthread_exit) {
-  const int status = contract::run_in_child(kSeconds, [] {
-    use_much_memory();
-    pthread_exit(nullptr);
-  });
-  EXPECT_EQ(status, 0);
+  EXPECT_EQ(contract::run_self("end_last", kSeconds), 0);
 }
 
-RUN_CASES()
+CASE(the_main_thread_of_a_child_may_end_first) {
+  EXPECT_EQ(contract::run_in_child(kSeconds, end_first), 0);
+}
+
+CASE(the_main_thread_of_a_child_may_end_last_by_pthread_exit) {
+  EXPECT_EQ(contract::run_in_child(kSeconds, end_last), 0);
+}
+
+int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "end_first") == 0) end_first();
+  if (argc == 2 && strcmp(argv[1], "end_last") == 0) end_last();
+  return contract::run_cases(argc, argv);
+}

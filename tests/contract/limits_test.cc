@@ -101,16 +101,18 @@ void* exhaust_in_thread(void*) {
 
 // Several threads run into the limit at once; afterwards all memory is there again.
 void exhaust_in_threads(size_t floor) {
+  // There from the start: the heap may take what a thread's stack leaves, and the next one need it.
+  alignas(4096) static char stacks[3][128 * kKiB];
   for (int round = 0; round < 5; ++round) {
     pthread_t threads[3];
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, 128 * kKiB);
-    for (pthread_t& thread : threads) {
-      REQUIRE(pthread_create(&thread, &attributes, exhaust_in_thread, nullptr) == 0);
+    for (size_t i = 0; i < 3; ++i) {
+      pthread_attr_t attributes;
+      pthread_attr_init(&attributes);
+      pthread_attr_setstack(&attributes, stacks[i], sizeof stacks[i]);
+      REQUIRE(pthread_create(&threads[i], &attributes, exhaust_in_thread, nullptr) == 0);
+      pthread_attr_destroy(&attributes);
     }
     for (const pthread_t thread : threads) pthread_join(thread, nullptr);
-    pthread_attr_destroy(&attributes);
   }
   exhaust_with_all_sizes(floor, Order::kAscending);
 }

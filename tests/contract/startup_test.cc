@@ -1,5 +1,5 @@
-// Calls before main: from .preinit_array, from early constructors, and from a program that is
-// started with odd environments.
+// Calls before main: from .preinit_array, which musl does not have run, from early constructors,
+// and from a program that is started with odd environments.
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -50,7 +50,13 @@ const Static static_object;
 
 }  // namespace
 
+#ifdef __GLIBC__
 [[gnu::section(".preinit_array"), gnu::used]] static void (*const preinit)() = in_preinit_array;
+#else
+[[gnu::constructor(101)]] static void in_place_of_preinit_array() {
+  in_preinit_array();
+}
+#endif
 
 CASE(blocks_from_before_main_are_intact) {
   for (size_t stage = 0; stage < kStages; ++stage) {

@@ -1,7 +1,7 @@
 # What a build for another processor leaves out, since its programs run under qemu-user.
 
 # Unit tests, as patterns of gtest.
-set(SPANMALLOC_NOT_EMULATED
+set(SPANMALLOC_LEFT_OUT
     AllocateDeathTest.*:OpenOrderDeathTest.*:GuardDeathTest.*  # execute themselves again
     SpanAllocatorDeathTest.GuardsThatTheSystemDoesNotOpenWait  # the same
     HugePages.CollapseKeepsWhatMemoryHolds  # any advice succeeds and most does nothing
@@ -18,7 +18,7 @@ set(SPANMALLOC_NOT_EMULATED
 # the emulator, start a thread in the child of a process with threads, start some ten thousand
 # threads, or ask for memory that is the emulator's as well. A name without options stands for
 # itself with any, as NAME.hardening=2.
-set(SPANMALLOC_NOT_EMULATED_TESTS
+set(SPANMALLOC_LEFT_OUT_TESTS
     contract.new_handler_test contract.startup_test contract.static.startup_test
     contract.static.secure_execution_test contract.exit_signal_test contract.hardening_test
     contract.shutdown_test contract.static.shutdown_test contract.descriptors_test

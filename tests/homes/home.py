@@ -55,9 +55,9 @@ HOMES["aarch64"] = Home(
     needs=["aarch64-linux-gnu-g++", "qemu-aarch64"])
 
 HOMES["musl"] = Home(
-    "musl-gcc", ["--toolchain", "{source}/cmake/x86_64-linux-musl.cmake"],
+    "musl-gcc", ["--toolchain", "{source}/cmake/x86_64-linux-musl.cmake", "-DSPANMALLOC_TESTS=ON"],
     ["dynamic", "archive", "static", "static_object"],
-    needs=["musl-gcc", "clang++", "/usr/lib/llvm-14/include/c++/v1/atomic"])
+    needs=["musl-gcc", "clang++", "/usr/lib/llvm-14/lib/libc++.a", "/usr/src/googletest"])
 
 COMPILERS = {"gcc": ("gcc", "g++"), "clang": ("clang", "clang++")}
 LIGHT = {"gcc_O0", "gcc_O2_lto"}
