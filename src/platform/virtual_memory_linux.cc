@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 
 #include "platform/errno_guard.h"
@@ -288,7 +289,10 @@ bool install_guard(uintptr_t address, size_t bytes) {
   }
   // What is opened again counts as data anew.
   if (may_have_limit(RLIMIT_DATA) || !has_spare_mappings()) return false;
-  (void)release(address, bytes);
+  // Locked memory is not given back; it is to read as zero all the same when it is opened again.
+  if (release(address, bytes) == ReleaseResult::kRefused) {
+    memset(reinterpret_cast<void*>(address), 0, bytes);
+  }
   guards_are_mappings.store(true, std::memory_order_relaxed);
   return make_inaccessible(address, bytes);
 }

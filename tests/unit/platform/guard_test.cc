@@ -2,6 +2,7 @@
 // is done about both in a process that has used up its mappings. What belongs to the process as a
 // whole is tried in processes of their own, which begin anew.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -92,6 +93,38 @@ TEST_F(GuardDeathTest, MarksNeedNoMapping) {
     if (is_accessible(range + page)) _exit(2);
     if (!remove_guard(range + page, page) || !is_accessible(range + page)) _exit(3);
     _exit(0);
+  };
+  EXPECT_EXIT(work(), ::testing::ExitedWithCode(0), "");
+}
+
+// The kernel neither marks locked pages nor takes them back.
+TEST_F(GuardDeathTest, LockedMemoryReadsAsZeroAfterAGuardOfMappings) {
+  const auto work = [] {
+    const size_t page = page_bytes();
+    const uintptr_t range = filled_pages();
+    if (!testing::forbid_guard_marks()) _exit(1);
+    if (mlock(reinterpret_cast<void*>(range), kPages * page) != 0) _exit(0);
+    if (!install_guard(range + page, 2 * page)) _exit(2);
+    if (is_accessible(range + page)) _exit(3);
+    if (!remove_guard(range + page, 2 * page)) _exit(4);
+    if (memory(range)[page] != 0 || memory(range)[3 * page - 1] != 0) _exit(5);
+    if (memory(range)[3 * page] != 7) _exit(6);
+    _exit(is_accessible(range + 2 * page) ? 0 : 7);
+  };
+  EXPECT_EXIT(work(), ::testing::ExitedWithCode(0), "");
+}
+
+TEST_F(GuardDeathTest, LockedMemoryReadsAsZeroAfterAGuardOfAnyKind) {
+  const auto work = [] {
+    const size_t page = page_bytes();
+    const uintptr_t range = filled_pages();
+    if (mlock(reinterpret_cast<void*>(range), kPages * page) != 0) _exit(0);
+    const bool is_guard = install_guard(range + page, page);
+    if (is_guard == is_accessible(range + page)) _exit(1);
+    if (munlock(reinterpret_cast<void*>(range), kPages * page) != 0) _exit(2);
+    if (is_guard && !remove_guard(range + page, page)) _exit(3);
+    if (is_guard && memory(range)[page] != 0) _exit(4);
+    _exit(is_accessible(range + page) ? 0 : 5);
   };
   EXPECT_EXIT(work(), ::testing::ExitedWithCode(0), "");
 }
