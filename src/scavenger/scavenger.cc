@@ -39,6 +39,11 @@ void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) {
   platform::sleep_ns(nanoseconds);
 }
 
+bool Scavenger::rest(uint64_t nanoseconds) {
+  if (!is_sent_away()) clock_.sleep_ns(nanoseconds);
+  return !is_sent_away();
+}
+
 EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   EpochResult result;
   // Acquire and release: the next tick, on whatever thread, sees this one's peaks.
@@ -113,7 +118,7 @@ size_t Scavenger::empty_sleeping_caches() {
   while (more && clock_.monotonic_ns() < end_ns) {
     const uint64_t started = clock_.thread_cpu_ns();
     emptied += sleeping_caches_.empty_next(&more);
-    if (more) clock_.sleep_ns(pacer.sleep_after(clock_.thread_cpu_ns() - started));
+    if (more && !rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
   }
   return emptied;
 }
@@ -169,7 +174,7 @@ size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most, Ep
     const size_t bytes = page_heap_.scavenge(Bytes{step}, release_mode()).value;
     if (bytes == 0) break;
     released += bytes;
-    if (is_paced) clock_.sleep_ns(pacer.sleep_after(clock_.thread_cpu_ns() - started));
+    if (is_paced && !rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
   }
   return released;
 }
@@ -187,7 +192,7 @@ size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, Epoc
     if (progress.next == kNoPage) break;
     if (cause == EpochCause::kCall) continue;
     if (at_most != SIZE_MAX) break;
-    clock_.sleep_ns(pacer.sleep_after(clock_.thread_cpu_ns() - started));
+    if (!rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
   } while (clock_.monotonic_ns() < end_ns);
   return released;
 }

@@ -129,6 +129,12 @@ class Scavenger {
   // The key of the lists that are drained. REQUIRES: called before any thread can start.
   void set_key(ListKey key) { key_ = key; }
 
+  // For calls that the kernel refuses to a process with several threads. Ends the background thread
+  // and waits until it is gone, a second at most; no other starts until let_thread_return(). Calls
+  // may be nested. Does nothing where the program has threads of its own.
+  void send_thread_away();
+  void let_thread_return();
+
   bool has_thread() const { return state_.load(std::memory_order_relaxed) >= kRunning; }
 
  private:
@@ -144,6 +150,9 @@ class Scavenger {
   [[nodiscard]] bool park();
   [[nodiscard]] bool end_thread(uint32_t from);
   bool is_last_thread();
+  bool is_sent_away() const { return sent_away_.load(std::memory_order_relaxed) != 0; }
+  // Sleeps in the midst of a tick. False when the thread is to end instead.
+  [[nodiscard]] bool rest(uint64_t nanoseconds);
   // Whether the calling thread is one that start_thread() has started.
   static bool is_background_thread();
   size_t epochs_before_park() const;
@@ -184,6 +193,8 @@ class Scavenger {
   std::atomic<uint32_t> state_{kNoThread};
   std::atomic<size_t> live_threads_{0};
   std::atomic<bool> threads_ended_{false};
+  // Calls of send_thread_away() that are under way.
+  std::atomic<uint32_t> sent_away_{0};
   // Set while a tick is under way: there is one at a time, and nobody waits for it.
   std::atomic<bool> ticking_{false};
   SleepingCaches sleeping_caches_;

@@ -51,6 +51,7 @@ constexpr uint64_t kParkedLookNs = 10'000 * kNsPerMs;
 // A thread that ends is counted by the kernel until a little after its last destructor.
 constexpr uint64_t kThreadEndWaitNs = 5 * kNsPerMs;
 constexpr int kThreadEndRounds = 4;
+constexpr uint64_t kSendAwayNs = 1000 * kNsPerMs;
 
 }  // namespace
 
@@ -184,7 +185,27 @@ void Scavenger::note_thread_end() {
   platform::futex_wake_one(state_);
 }
 
+void Scavenger::send_thread_away() {
+  sent_away_.fetch_add(1, std::memory_order_relaxed);
+  if (is_background_thread() || live_threads() > 1) return;
+  // A thread that has just ended may still be counted.
+  if (!has_thread() && !has_ended_.load(std::memory_order_relaxed)) return;
+  for (uint64_t waited = 0; has_thread() && waited < kSendAwayNs; waited += kThreadEndWaitNs) {
+    wake();
+    platform::futex_wake_one(state_);
+    platform::sleep_ns(kThreadEndWaitNs);
+  }
+  for (int round = 0; round < kThreadEndRounds && !platform::is_only_thread(); ++round) {
+    platform::sleep_ns(kThreadEndWaitNs);
+  }
+}
+
+void Scavenger::let_thread_return() {
+  sent_away_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void Scavenger::start_thread() {
+  if (is_sent_away()) return;
   uint32_t expected = kNoThread;
   if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_relaxed)) return;
   wants_restart_.store(false, std::memory_order_relaxed);
@@ -241,7 +262,7 @@ bool Scavenger::sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs)
   uint64_t earliest = now + epoch_ns() / kTicksPerEpoch;
   do {
     if (now < due) platform::futex_wait(state_, kRunning, due - now);
-    if (is_last_thread()) return end_thread(kRunning);
+    if (is_sent_away() || is_last_thread()) return end_thread(kRunning);
     now = clock_.monotonic_ns();
     if (!hastened_.load(std::memory_order_relaxed) || now >= due) continue;
     if (now < earliest) platform::sleep_ns(earliest - now);
@@ -275,7 +296,7 @@ bool Scavenger::park() {
     if (now >= end && page_heap_.retained_bytes() < kStartBytes) return end_thread(kParked);
     const uint64_t wait_ns = now < end ? std::min(end - now, kParkedLookNs) : kParkedLookNs;
     platform::futex_wait(state_, kParked, wait_ns);
-    if (is_last_thread()) return end_thread(kParked);
+    if (is_sent_away() || is_last_thread()) return end_thread(kParked);
   }
   state_.store(kRunning, std::memory_order_relaxed);
   return true;
@@ -299,6 +320,7 @@ void Scavenger::forget_thread() {
   quiet_epochs_ = 0;
   was_active_early_ = true;
   threads_ended_.store(false, std::memory_order_relaxed);
+  sent_away_.store(0, std::memory_order_relaxed);
   hastened_.store(false, std::memory_order_relaxed);
   live_threads_.store(1, std::memory_order_relaxed);
   // A pressure callback may fork: its thread is then the only one of the child.

@@ -1,0 +1,127 @@
+// Calls that the kernel refuses to a process with several threads, in programs that have one: a
+// large heap's background thread is not what they fail for. The environment makes its clock tick
+// every 10 ms, so that it is met at work, parked, and as it ends.
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "contract/expect.h"
+#include "contract/process.h"
+
+namespace {
+
+using contract::kMiB;
+
+constexpr double kChildSeconds = 60;
+constexpr size_t kBlocks = 200000;
+constexpr size_t kSize = 400;
+
+void* blocks[kBlocks];
+
+size_t count_threads() {
+  struct stat status {};
+  return stat("/proc/self/task", &status) == 0 ? status.st_nlink - 2 : 0;
+}
+
+void allocate_all() {
+  for (void*& block : blocks) {
+    block = malloc(kSize);
+    REQUIRE(block != nullptr);
+    memset(block, 1, kSize);
+  }
+}
+
+void free_all() {
+  for (void*& block : blocks) {
+    free(block);
+    block = nullptr;
+  }
+}
+
+bool gets_thread() {
+  const double end = contract::now() + 20;
+  while (count_threads() < 2) {
+    if (contract::now() > end) return false;
+    contract::sleep_milliseconds(1);
+  }
+  return true;
+}
+
+// The call of the kernel's, without the library.
+bool is_allowed(int flags) {
+  return contract::run_in_child(kChildSeconds, [=] { EXPECT(syscall(SYS_unshare, flags) == 0); }) ==
+         0;
+}
+
+// In a child each, since there is no way back.
+void unshare_after(long milliseconds, int flags) {
+  EXPECT_EQ(contract::run_in_child(kChildSeconds,
+                                   [=] {
+                                     allocate_all();
+                                     EXPECT(contract::malloc_is_from_libc() || gets_thread());
+                                     contract::sleep_milliseconds(milliseconds);
+                                     EXPECT(unshare(flags) == 0);
+                                     free_all();
+                                     allocate_all();
+                                     free_all();
+                                   }),
+            0);
+}
+
+}  // namespace
+
+CASE(user_namespaces_can_be_made) {
+  if (!is_allowed(CLONE_NEWUSER)) return contract::say("note: not allowed here");
+  for (long milliseconds = 0; milliseconds < 400; milliseconds = milliseconds * 2 + 1) {
+    unshare_after(milliseconds, CLONE_NEWUSER);
+  }
+}
+
+CASE(memory_goes_back_afterwards) {
+  if (contract::not_promised_by_libc() || !is_allowed(CLONE_NEWUSER)) return;
+  EXPECT_EQ(
+      contract::run_in_child(kChildSeconds,
+                             [] {
+                               allocate_all();
+                               EXPECT(gets_thread());
+                               EXPECT(unshare(CLONE_NEWUSER) == 0);
+                               allocate_all();
+                               EXPECT(gets_thread());
+                               free_all();
+                               EXPECT(contract::wait_until_resident(100 * kMiB, 20) <= 100 * kMiB);
+                             }),
+      0);
+}
+
+CASE(namespaces_can_be_joined) {
+  const int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  REQUIRE(own >= 0);
+  const auto join = [=] {
+    allocate_all();
+    EXPECT(contract::malloc_is_from_libc() || gets_thread());
+    EXPECT(setns(own, CLONE_NEWNS) == 0);
+    free_all();
+  };
+  const int plain = contract::run_in_child(
+      kChildSeconds, [=] { EXPECT(syscall(SYS_setns, own, CLONE_NEWNS) == 0); });
+  if (plain == 0) {
+    EXPECT_EQ(contract::run_in_child(kChildSeconds, join), 0);
+  } else {
+    contract::say("note: not allowed here");
+  }
+  close(own);
+}
+
+CASE(refusals_are_the_kernels) {
+  errno = 0;
+  EXPECT(unshare(-1) == -1 && errno == EINVAL);
+  errno = 0;
+  EXPECT(setns(-1, 0) == -1 && errno == EBADF);
+  errno = 7;
+  EXPECT(unshare(0) == 0 && errno == 7);
+}
+
+RUN_CASES()
