@@ -1,4 +1,7 @@
-# What a build for another processor leaves out, since its programs run under qemu-user.
+# What a build for another processor leaves out, since its programs run under qemu-user. Single cases
+# are left out by emulated.h.
+add_compile_options(
+  "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${CMAKE_CURRENT_LIST_DIR}/emulated.h>")
 
 # Unit tests, as patterns of gtest.
 set(SPANMALLOC_LEFT_OUT
