@@ -20,9 +20,19 @@ class ThreadAway {
   ThreadAway& operator=(const ThreadAway&) = delete;
 };
 
+// The caller may not share memory or signals with other threads, nor, for a namespace of mounts,
+// what it calls its root and its working directory.
+constexpr int kUnshareAlone = CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+constexpr int kJoinAlone = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWTIME;
+
 int unshare_alone(int flags) {
   const ThreadAway away;
   return static_cast<int>(syscall(SYS_unshare, flags));
+}
+
+int join_alone(int descriptor, int kinds) {
+  const ThreadAway away;
+  return static_cast<int>(syscall(SYS_setns, descriptor, kinds));
 }
 
 }  // namespace
@@ -35,16 +45,14 @@ extern "C" {
 
 // As the C library's, with -1 and errno of unshare(2).
 SPANMALLOC_EXPORT int unshare(int flags) {
-  constexpr int kForOneThread = CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
-  if ((flags & kForOneThread) != 0) return unshare_alone(flags);
+  if ((flags & kUnshareAlone) != 0) return unshare_alone(flags);
   return static_cast<int>(syscall(SYS_unshare, flags));
 }
 
-// As the C library's, with -1 and errno of setns(2). The descriptor tells what kind of namespace it
-// is, so all kinds are taken for such that want one thread.
-SPANMALLOC_EXPORT int setns(int descriptor, int kind) {
-  const ThreadAway away;
-  return static_cast<int>(syscall(SYS_setns, descriptor, kind));
+// As the C library's, with -1 and errno of setns(2). `kinds` may be 0: any.
+SPANMALLOC_EXPORT int setns(int descriptor, int kinds) {
+  if (kinds == 0 || (kinds & kJoinAlone) != 0) return join_alone(descriptor, kinds);
+  return static_cast<int>(syscall(SYS_setns, descriptor, kinds));
 }
 
 }  // extern "C"

@@ -25,7 +25,8 @@ bool thread_exit_is_registered();
 [[nodiscard]] bool register_fork_handlers(void (*prepare)(), void (*in_parent)(),
                                           void (*in_child)());
 
-// Starts a detached thread with all signals blocked. May call malloc. False when refused.
+// Starts a detached thread of the usual priority with all signals blocked. May call malloc. False
+// when refused.
 // REQUIRES: not called again before the body has begun.
 [[nodiscard]] bool start_background_thread(void (*body)(void*), void* argument);
 

@@ -1,6 +1,7 @@
 #include "platform/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,6 +31,9 @@ constinit Start pending_start{};
 
 void* run_body(void*) {
   const Start start = pending_start;
+  // Not with the priority that the program has given the thread that happened to start this one.
+  constexpr sched_param kNoPriority{};
+  (void)sched_setscheduler(0, SCHED_OTHER, &kNoPriority);
   start.body(start.argument);
   return nullptr;
 }

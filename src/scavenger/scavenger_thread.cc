@@ -188,14 +188,14 @@ void Scavenger::note_thread_end() {
 void Scavenger::send_thread_away() {
   sent_away_.fetch_add(1, std::memory_order_relaxed);
   if (is_background_thread() || live_threads() > 1) return;
+  const bool has_one = has_thread();
+  if (!has_one && !has_ended_.load(std::memory_order_relaxed)) return;
   // A thread that has just ended may still be counted.
-  if (!has_thread() && !has_ended_.load(std::memory_order_relaxed)) return;
-  for (uint64_t waited = 0; has_thread() && waited < kSendAwayNs; waited += kThreadEndWaitNs) {
+  const uint64_t most = has_one ? kSendAwayNs : kThreadEndRounds * kThreadEndWaitNs;
+  for (uint64_t waited = 0; waited < most; waited += kThreadEndWaitNs) {
+    if (!has_thread() && platform::is_only_thread()) return;
     wake();
     platform::futex_wake_one(state_);
-    platform::sleep_ns(kThreadEndWaitNs);
-  }
-  for (int round = 0; round < kThreadEndRounds && !platform::is_only_thread(); ++round) {
     platform::sleep_ns(kThreadEndWaitNs);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,6 +86,19 @@ TEST(Thread, BackgroundThreadRunsWithAllSignalsBlocked) {
   for (int signal = 1; signal < 32; ++signal) {
     EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal)) << signal;
   }
+}
+
+TEST(Thread, BackgroundThreadHasNotThePriorityOfItsStarter) {
+  constexpr sched_param kNoPriority{};
+  ASSERT_EQ(sched_setscheduler(0, SCHED_BATCH, &kNoPriority), 0);
+  std::atomic<int> policy{-1};
+  const bool is_started = start_background_thread(
+      [](void* argument) { *static_cast<std::atomic<int>*>(argument) = sched_getscheduler(0); },
+      &policy);
+  for (int round = 0; round < 5000 && policy < 0; ++round) sleep_ns(kNsPerMs);
+  EXPECT_EQ(sched_setscheduler(0, SCHED_OTHER, &kNoPriority), 0);
+  EXPECT_TRUE(is_started);
+  EXPECT_EQ(policy, SCHED_OTHER);
 }
 
 TEST(Thread, NumberIsStableNotZeroAndDiffersBetweenThreads) {
