@@ -23,6 +23,7 @@ enum class Call : uint8_t {
   kGetrlimit,
   kSysinfo,
   kAffinity,
+  kPriority,
   kClock,
   kThreadCreate,
   kThreadAttributes,
