@@ -1,5 +1,6 @@
-// Calls that the kernel refuses to a process with several threads. The program may have one, and
-// the scavenger's must not be what they fail for.
+// Calls for a process with one thread: the kernel refuses some to others, and what a thread stops
+// to share with the rest, the rest keeps. The scavenger's thread must not be what they fail for,
+// nor what keeps the files open or the mounts in use that the program has left behind.
 #include <linux/sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,9 +21,8 @@ class ThreadAway {
   ThreadAway& operator=(const ThreadAway&) = delete;
 };
 
-// The caller may not share memory or signals with other threads, nor, for a namespace of mounts,
-// what it calls its root and its working directory.
-constexpr int kUnshareAlone = CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+constexpr int kUnshareAlone =
+    CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_NEWNS;
 constexpr int kJoinAlone = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWTIME;
 
 int unshare_alone(int flags) {

@@ -3,6 +3,7 @@
 // every 10 ms, so that it is met at work, parked, and as it ends.
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -113,6 +114,22 @@ CASE(namespaces_can_be_joined) {
     contract::say("note: not allowed here");
   }
   close(own);
+}
+
+// Another thread would keep the table of open files that this one leaves.
+CASE(files_are_closed_that_are_no_longer_shared) {
+  EXPECT_EQ(contract::run_in_child(kChildSeconds,
+                                   [] {
+                                     allocate_all();
+                                     EXPECT(contract::malloc_is_from_libc() || gets_thread());
+                                     int ends[2];
+                                     REQUIRE(pipe(ends) == 0);
+                                     EXPECT(unshare(CLONE_FILES) == 0);
+                                     close(ends[1]);
+                                     pollfd end{ends[0], POLLIN, 0};
+                                     EXPECT(poll(&end, 1, 2000) == 1 && end.revents == POLLHUP);
+                                   }),
+            0);
 }
 
 CASE(refusals_are_the_kernels) {
