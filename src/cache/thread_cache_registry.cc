@@ -1,6 +1,7 @@
 #include "cache/thread_cache_registry.h"
 
 #include "base/check.h"
+#include "platform/thread.h"
 
 namespace spanmalloc {
 
@@ -8,11 +9,14 @@ namespace {
 
 ThreadCache* pop(ThreadCache*& list) {
   ThreadCache* cache = list;
-  if (cache != nullptr) list = cache->next_waiting;
+  if (cache == nullptr) return nullptr;
+  list = cache->next_waiting;
+  cache->holder = platform::thread_number();
   return cache;
 }
 
 void push(ThreadCache*& list, ThreadCache* cache) {
+  cache->holder = 0;
   cache->next_waiting = list;
   list = cache;
 }
@@ -34,6 +38,7 @@ ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
   // Not constructed, which would write to all of the record: it begins as zeros.
   ThreadCache* cache = static_cast<ThreadCache*>(record);
   cache->open(key, class_map, sentinels);
+  cache->holder = platform::thread_number();
   cache->next_registered = all_;
   all_ = cache;
   ++count_;
@@ -82,8 +87,11 @@ void ThreadCacheRegistry::orphan_all_but(ThreadCache* mine) {
   warm_ = nullptr;
   emptied_ = nullptr;
   warm_count_ = 0;
+  const uint32_t self = platform::thread_number();
   for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
-    if (cache == mine) continue;
+    // What this thread was about to take or to give back when a handler interrupted it, and forked,
+    // is still in its hands.
+    if (cache == mine || cache->holder == self) continue;
     cache->forget_owner();
     cache->note_orphaned();
     push(warm_, cache);
@@ -104,7 +112,10 @@ void ThreadCacheRegistry::check_invariants() {
   for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) ++all;
   SPANMALLOC_CHECK(all == count_, "registry with a wrong cache count");
   size_t warm = 0;
-  for (ThreadCache* cache = warm_; cache != nullptr; cache = cache->next_waiting) ++warm;
+  for (ThreadCache* cache = warm_; cache != nullptr; cache = cache->next_waiting) {
+    SPANMALLOC_CHECK(cache->holder == 0, "a cache waits that a thread holds");
+    ++warm;
+  }
   SPANMALLOC_CHECK(warm == warm_count_, "registry with a wrong count of waiting caches");
   size_t emptied = 0;
   for (ThreadCache* cache = emptied_; cache != nullptr; cache = cache->next_waiting) ++emptied;

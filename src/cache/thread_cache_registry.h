@@ -38,7 +38,8 @@ class ThreadCacheRegistry {
     return acquired_;
   }
 
-  // In the child of a fork: every cache but `mine` has lost its thread and waits for a new one.
+  // In the child of a fork: every cache but `mine`, and what else the calling thread had in its
+  // hands, has lost its thread and waits for a new one.
   // Lists that such a thread was changing are made whole when it is taken or emptied.
   void orphan_all_but(ThreadCache* mine) SPANMALLOC_EXCLUDES(mutex_);
 

@@ -101,7 +101,8 @@ TEST(ThreadCacheRegistry, EmptyingReturnsTheBytesAndLeavesTheCachesForReuse) {
 TEST(ThreadCacheRegistry, AfterAForkAllCachesButOneWaitForNewThreads) {
   CacheParts parts;
   ThreadCache* mine = parts.acquire();
-  ThreadCache* lost = parts.acquire();
+  ThreadCache* lost = nullptr;
+  std::thread([&] { lost = parts.acquire(); }).join();
   ThreadCache* waiting = parts.acquire();
   ThreadCache* emptied = parts.acquire();
   fill(parts, *lost, 10);
@@ -113,6 +114,24 @@ TEST(ThreadCacheRegistry, AfterAForkAllCachesButOneWaitForNewThreads) {
   for (int count = 0; count < 3; ++count) reused.insert(parts.acquire());
   EXPECT_EQ(reused, (std::set<ThreadCache*>{lost, waiting, emptied}));
   EXPECT_EQ(parts.registry.cache_count(), 4u);
+}
+
+// As when a handler forks that has interrupted the end of a thread, or the emptying of caches.
+TEST(ThreadCacheRegistry, LeavesToTheForkingThreadWhatItHasInItsHands) {
+  CacheParts parts;
+  ThreadCache* mine = parts.acquire();
+  ThreadCache* in_hands = parts.acquire();
+  ThreadCache* lost = nullptr;
+  std::thread([&] { lost = parts.acquire(); }).join();
+  parts.registry.orphan_all_but(mine);
+  EXPECT_EQ(parts.acquire(), lost);
+  ThreadCache* made = parts.acquire();
+  EXPECT_NE(made, in_hands);
+  parts.registry.release(in_hands, Contents::kEmptied);
+  parts.registry.release(made, Contents::kKept);
+  parts.registry.check_invariants();
+  EXPECT_EQ(parts.acquire(), made);
+  EXPECT_EQ(parts.acquire(), in_hands);
 }
 
 TEST(ThreadCacheRegistry, VisitsEveryCacheUntilToldToStop) {
