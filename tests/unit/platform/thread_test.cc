@@ -90,7 +90,9 @@ TEST(Thread, BackgroundThreadRunsWithAllSignalsBlocked) {
 
 TEST(Thread, BackgroundThreadHasNotThePriorityOfItsStarter) {
   constexpr sched_param kNoPriority{};
-  ASSERT_EQ(sched_setscheduler(0, SCHED_BATCH, &kNoPriority), 0);
+  if (sched_setscheduler(0, SCHED_BATCH, &kNoPriority) != 0) {
+    GTEST_SKIP() << "the C library, as musl, or the system refuses to set priorities";
+  }
   std::atomic<int> policy{-1};
   const bool is_started = start_background_thread(
       [](void* argument) { *static_cast<std::atomic<int>*>(argument) = sched_getscheduler(0); },
