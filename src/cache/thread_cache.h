@@ -191,7 +191,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // The registry's, under its lock.
   ThreadCache* next_registered;
   ThreadCache* next_waiting;
-  // The number of the thread that has taken it from there, to use it or to empty it; 0: it waits.
+  // The number of the thread that uses it or is about to empty it; 0: it waits.
   uint32_t holder;
 
  private:

@@ -206,23 +206,18 @@ SPANMALLOC_NOINLINE void* allocate_without_hot_cache(size_t bytes) {
   return allocate_beyond_claim(bytes);
 }
 
-void* clear_object(const Object& object, SizeClass size_class) {
-  if (object.content == MemoryContent::kZero) return object.address;
-  return memset(object.address, 0, kSizeClasses[size_class].object_bytes);
-}
-
 SPANMALLOC_NOINLINE void* allocate_zeroed_beyond_list(size_t bytes) {
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
     const SizeClass size_class = bytes > kMaxSmallBytes ? kNoSizeClass : size_class_of(bytes);
     Object object;
     if (!take_between_samples(size_class, &object)) return allocate_zeroed_hardened(bytes);
-    return clear_object(object, size_class);
+    return zeroed(object, size_class);
   }
   if constexpr (kParanoid) check_now_and_then();
   if (bytes > kMaxSmallBytes) return or_no_memory(allocate_large_zeroed(bytes));
   const SizeClass size_class = size_class_of(bytes);
   const Object object = allocate_of_class(size_class);
-  return or_no_memory(object.address == nullptr ? nullptr : clear_object(object, size_class));
+  return or_no_memory(object.address == nullptr ? nullptr : zeroed(object, size_class));
 }
 
 SPANMALLOC_NOINLINE void* allocate_aligned_beyond_list(size_t bytes, size_t alignment) {

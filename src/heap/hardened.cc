@@ -218,10 +218,8 @@ void* allocate_without_end(size_t bytes, size_t alignment, MemoryContent wanted)
                                           : allocate_large(bytes, alignment);
   }
   const Object object = take_object(size_class);
-  if (object.address != nullptr && wanted == MemoryContent::kZero &&
-      object.content != MemoryContent::kZero) {
-    memset(object.address, 0, kSizeClasses[size_class].object_bytes);
-  }
+  if (object.address != nullptr && wanted == MemoryContent::kZero)
+    return zeroed(object, size_class);
   return object.address;
 }
 

@@ -3,6 +3,7 @@
 #define SPANMALLOC_HEAP_SMALL_H_
 
 #include <cstdint>
+#include <cstring>
 
 #include "cache/thread_cache.h"
 #include "spans/free_list.h"
@@ -15,6 +16,12 @@ struct Object {
   void* address = nullptr;
   MemoryContent content = MemoryContent::kUnknown;
 };
+
+// Makes the object zero, if it is not; returns its address.
+inline void* zeroed(const Object& object, SizeClass size_class) {
+  if (object.content == MemoryContent::kZero) return object.address;
+  return memset(object.address, 0, kSizeClasses[size_class].object_bytes);
+}
 
 // An object when the cache's head list of the class is empty: from the cache's reserve, else from
 // the central list. No address when memory is refused.

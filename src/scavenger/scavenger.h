@@ -57,10 +57,10 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 //
 // The thread starts when the heap first passes a size, on the malloc side only, for the C library
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
-// parks; a word that frees look at wakes it. It ends when the heap is small by then, or when it is
-// the last thread. A free that comes later gives back what it makes free, and the next malloc
-// starts the thread again.
-// Where no thread may be started, growth and large frees tick in its place.
+// parks; a word that frees look at wakes it. It ends when the heap is small by then, when it is the
+// last thread, or when it is sent away. A free that comes later gives back what it makes free, and
+// the next malloc starts the thread again. Where no thread may be started, growth and large frees
+// tick in its place.
 class Scavenger {
  public:
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,

@@ -201,7 +201,11 @@ void Scavenger::send_thread_away() {
 }
 
 void Scavenger::let_thread_return() {
-  sent_away_.fetch_sub(1, std::memory_order_relaxed);
+  // None are under way in the child of a handler that interrupted the call and forked.
+  uint32_t calls = sent_away_.load(std::memory_order_relaxed);
+  while (calls > 0 &&
+         !sent_away_.compare_exchange_weak(calls, calls - 1, std::memory_order_relaxed)) {
+  }
 }
 
 void Scavenger::start_thread() {

@@ -48,26 +48,7 @@ void run_threads() {
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
 }
 
-// The number of threads that the kernel knows. Allocates nothing.
-size_t count_threads() {
-  char text[2048];
-  const int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  const ssize_t length = read(file, text, sizeof text - 1);
-  close(file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
-  const char* line = strstr(text, "\nThreads:");
-  return line == nullptr ? 0 : strtoul(line + 9, nullptr, 10);
-}
-
-bool becomes_true(bool (*condition)()) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) return true;
-    contract::sleep_milliseconds(10);
-  }
-  return condition();
-}
-
+constexpr double kMostSeconds = 20;
 constexpr size_t kManyBlocks = 200000;
 void* many[kManyBlocks];
 
@@ -88,11 +69,11 @@ void shrink() {
 }
 
 bool has_background_thread() {
-  return count_threads() == 2;
+  return contract::count_threads() == 2;
 }
 
 bool is_alone() {
-  return count_threads() == 1;
+  return contract::count_threads() == 1;
 }
 
 bool is_small() {
@@ -103,7 +84,7 @@ bool is_small() {
 void live(int generations) {
   EXPECT(is_alone());
   grow();
-  EXPECT(becomes_true(has_background_thread));
+  EXPECT(contract::becomes_true(kMostSeconds, has_background_thread));
   if (generations > 0) {
     // The first child is born with a large heap, the second with a large free one.
     EXPECT_EQ(contract::run_in_child(kChildSeconds,
@@ -115,7 +96,7 @@ void live(int generations) {
               0);
   }
   shrink();
-  EXPECT(becomes_true(is_small));
+  EXPECT(contract::becomes_true(kMostSeconds, is_small));
   if (generations > 0) {
     EXPECT_EQ(contract::run_in_child(kChildSeconds, [=] { live(generations - 1); }), 0);
   }

@@ -59,15 +59,7 @@ bool system_has_huge_pages() {
   return done;
 }
 
-template <typename Condition>
-bool comes_true(Condition condition) {
-  const double end = contract::now() + 40;
-  while (!condition()) {
-    if (contract::now() > end) return false;
-    contract::sleep_milliseconds(50);
-  }
-  return true;
-}
+constexpr double kMostSeconds = 40;
 
 int run_case_with_options(const char* name, const char* options) {
   setenv("SPANMALLOC_OPTIONS", options, 1);
@@ -109,7 +101,7 @@ CASE(dense_memory_lies_in_huge_pages_and_goes_back) {
     contract::fill(block[i], kSize, i);
   }
   const size_t full = resident_bytes();
-  EXPECT(comes_true([] { return huge_bytes() >= 32 * kMiB; }));
+  EXPECT(contract::becomes_true(kMostSeconds, [] { return huge_bytes() >= 32 * kMiB; }));
   contract::say("resident %zu MiB, in huge pages %zu MiB", full / kMiB, huge_bytes() / kMiB);
   // Nothing is backed that was not before.
   EXPECT(resident_bytes() < full + 4 * kMiB);
@@ -119,7 +111,7 @@ CASE(dense_memory_lies_in_huge_pages_and_goes_back) {
     free(block[i]);
     block[i] = nullptr;
   }
-  EXPECT(comes_true([full] { return resident_bytes() < full / 2; }));
+  EXPECT(contract::becomes_true(kMostSeconds, [full] { return resident_bytes() < full / 2; }));
   contract::say("thinned out: resident %zu MiB", resident_bytes() / kMiB);
   for (size_t i = 0; i < kBlocks; ++i) {
     EXPECT(block[i] == nullptr || contract::is_filled(block[i], kSize, i));

@@ -29,30 +29,9 @@ void free_all(size_t count) {
   for (size_t i = 0; i < count; ++i) free(block[i]);
 }
 
-// Counted from the kernel's view of this process. Allocates nothing.
-size_t count_threads() {
-  char text[2048];
-  const int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  const ssize_t length = read(file, text, sizeof text - 1);
-  close(file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
-  const char* line = strstr(text, "\nThreads:");
-  return line == nullptr ? 0 : strtoul(line + 9, nullptr, 10);
-}
-
-bool becomes_true(bool (*condition)()) {
-  const double end = contract::now() + kSeconds;
-  while (!condition()) {
-    if (contract::now() > end) return false;
-    contract::sleep_milliseconds(5);
-  }
-  return true;
-}
-
 // The thread ends when there is nothing left for it to do, which is the hard case for what follows.
 bool is_small_and_alone() {
-  return resident_bytes() < kBound && count_threads() == 1;
+  return resident_bytes() < kBound && contract::count_threads() == 1;
 }
 
 void work_in_phases(size_t count, size_t size) {
@@ -60,7 +39,7 @@ void work_in_phases(size_t count, size_t size) {
     allocate(count, size);
     EXPECT(resident_bytes() > 2 * kBound);
     free_all(count);
-    EXPECT(becomes_true(is_small_and_alone));
+    EXPECT(contract::becomes_true(kSeconds, is_small_and_alone));
   }
 }
 

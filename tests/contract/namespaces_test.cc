@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "contract/expect.h"
@@ -21,11 +20,6 @@ constexpr size_t kBlocks = 200000;
 constexpr size_t kSize = 400;
 
 void* blocks[kBlocks];
-
-size_t count_threads() {
-  struct stat status {};
-  return stat("/proc/self/task", &status) == 0 ? status.st_nlink - 2 : 0;
-}
 
 void allocate_all() {
   for (void*& block : blocks) {
@@ -43,12 +37,7 @@ void free_all() {
 }
 
 bool gets_thread() {
-  const double end = contract::now() + 20;
-  while (count_threads() < 2) {
-    if (contract::now() > end) return false;
-    contract::sleep_milliseconds(1);
-  }
-  return true;
+  return contract::becomes_true(20, [] { return contract::count_threads() == 2; });
 }
 
 // The call of the kernel's, without the library.

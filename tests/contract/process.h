@@ -64,6 +64,30 @@ inline void sleep_milliseconds(long milliseconds) {
   }
 }
 
+// The threads that the kernel counts; 0 where it does not tell.
+inline size_t count_threads() {
+  char text[2048];
+  const int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  if (length <= 0) return 0;
+  text[length] = '\0';
+  const char* line = strstr(text, "\nThreads:");
+  return line == nullptr ? 0 : strtoul(line + 9, nullptr, 10);
+}
+
+// Whether the condition comes true within `seconds`; it is asked again and again.
+template <typename Condition>
+bool becomes_true(double seconds, Condition condition) {
+  const double end = now() + seconds;
+  while (!condition()) {
+    if (now() > end) return false;
+    sleep_milliseconds(5);
+  }
+  return true;
+}
+
 // Waits until no more than `bound` bytes are resident, or `seconds` have passed. Returns the bytes
 // last read: the kernel's count is summed up from parts and may differ at the next look.
 inline size_t wait_until_resident(size_t bound, double seconds) {

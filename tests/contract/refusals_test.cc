@@ -1,7 +1,6 @@
 // A system that forbids calls (by a system call filter) or refuses memory and threads (by limits),
 // from the first instruction of the process on: everything works that can, the rest is NULL with
 // ENOMEM, and no call ends the process. Each case executes this program again.
-#include <dirent.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
@@ -138,15 +137,6 @@ void* use_heap_in_thread(void* had) {
   return nullptr;
 }
 
-size_t count_threads() {
-  size_t threads = 0;
-  DIR* folder = opendir("/proc/self/task");
-  if (folder == nullptr) return 0;
-  while (const dirent* entry = readdir(folder)) threads += entry->d_name[0] != '.' ? 1 : 0;
-  closedir(folder);
-  return threads;
-}
-
 // The work of the executed program: `how` says what must have come of it.
 int work(const char* how) {
   contract::current_case = how;
@@ -161,7 +151,7 @@ int work(const char* how) {
   if (is_plenty) EXPECT_EQ(had.refused, 0u);
   if (strchr(how, '1') != nullptr) {
     EXPECT(error != 0);
-    EXPECT_EQ(count_threads(), 1u);
+    EXPECT_EQ(contract::count_threads(), 1u);
   }
   return contract::has_failed() ? 1 : 0;
 }
@@ -257,7 +247,7 @@ CASE(threads_refused_by_the_limit_of_processes) {
     Had had;
     for (int round = 0; round < 3; ++round) use_heap(had);
     EXPECT_EQ(had.refused, 0u);
-    EXPECT_EQ(count_threads(), 1u);
+    EXPECT_EQ(contract::count_threads(), 1u);
     EXPECT(fork() == -1);
     use_heap(had);
     EXPECT_EQ(had.refused, 0u);
