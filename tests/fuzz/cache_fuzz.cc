@@ -5,6 +5,7 @@
 #include "fuzz/fresh_page_map.h"
 #include "fuzz/input.h"
 #include "fuzz/live_objects.h"
+#include "platform/thread.h"
 #include "support/cache_parts.h"
 
 namespace spanmalloc::testing {
@@ -158,12 +159,22 @@ class ShadowCaches {
         parts_.registry.release(acquire(), ThreadCacheRegistry::Contents::kKept);
         return;
       default:
-        // As in the child of a fork.
-        parts_.registry.orphan_all_but(cache);
-        for (ThreadCache*& other : caches_) {
-          if (&other != &cache) other = acquire();
-        }
+        fork_on(cache);
         return;
+    }
+  }
+
+  // As in the child of a fork: of the other caches each is lost with its thread, or one that the
+  // forking thread has in its hands, since a handler forks that interrupted it.
+  void fork_on(ThreadCache* mine) {
+    bool is_lost[kCaches] = {};
+    for (size_t i = 0; i < kCaches; ++i) {
+      is_lost[i] = caches_[i] != mine && input_.below(4) != 0;
+      if (is_lost[i]) caches_[i]->holder = platform::thread_number() + 1;
+    }
+    parts_.registry.orphan_all_but(mine);
+    for (size_t i = 0; i < kCaches; ++i) {
+      if (is_lost[i]) caches_[i] = acquire();
     }
   }
 
