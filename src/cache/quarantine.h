@@ -34,7 +34,10 @@ class Quarantine {
   // Takes out the first block at or after the place that `random` chooses; none when empty.
   Block take(uint64_t random);
 
-  bool is_over_limit() const { return bytes_ > kMaxBytes; }
+  // Whether one more block of the class is within the bound in bytes; true of an empty one.
+  bool has_room_for(SizeClass size_class) const {
+    return bytes_ + kSizeClasses[size_class].object_bytes <= kMaxBytes;
+  }
   size_t bytes() const { return bytes_; }
 
   // Blocks of the class. Other threads may ask and get a stale answer.

@@ -174,12 +174,13 @@ void retire(const SmallBlock& block) {
   Quarantine* quarantine = cache != nullptr ? cache->hardened().quarantine : nullptr;
   if (quarantine == nullptr) return push_small(object, block.size_class);
   const CacheUse use(*cache);
+  // Room is made first, so that the block itself does not leave at once.
+  while (!quarantine->has_room_for(block.size_class)) {
+    release_from_quarantine(quarantine->take(next_random(*cache)));
+  }
   const Quarantine::Block evicted =
       quarantine->exchange({block.address, block.size_class}, next_random(*cache));
   if (!evicted.is_none()) release_from_quarantine(evicted);
-  while (quarantine->is_over_limit()) {
-    release_from_quarantine(quarantine->take(next_random(*cache)));
-  }
 }
 
 void deallocate_with_end(void* pointer) {

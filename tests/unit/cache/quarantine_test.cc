@@ -18,7 +18,7 @@ TEST(Quarantine, StartsEmpty) {
   Quarantine quarantine;
   EXPECT_TRUE(quarantine.take(5).is_none());
   EXPECT_EQ(quarantine.bytes(), 0u);
-  EXPECT_FALSE(quarantine.is_over_limit());
+  EXPECT_TRUE(quarantine.has_room_for(size_class_of(kMaxSmallBytes)));
   quarantine.check_invariants();
 }
 
@@ -34,18 +34,19 @@ TEST(Quarantine, WhatComesPutsOutWhatLayThere) {
   quarantine.check_invariants();
 }
 
-TEST(Quarantine, IsOverItsLimitByBytes) {
+TEST(Quarantine, HasRoomUpToItsBoundInBytes) {
   Quarantine quarantine;
   const SizeClass large = size_class_of(size_t{64} << 10);
   uint64_t number = 0;
-  while (!quarantine.is_over_limit()) {
+  while (quarantine.has_room_for(large)) {
     ASSERT_LT(number, Quarantine::kPlaces);
     EXPECT_TRUE(quarantine.exchange(block_number(number, large), number).is_none());
     ++number;
   }
-  EXPECT_EQ(number, Quarantine::kMaxBytes / kSizeClasses[large].object_bytes + 1);
+  EXPECT_EQ(number, Quarantine::kMaxBytes / kSizeClasses[large].object_bytes);
+  EXPECT_FALSE(quarantine.has_room_for(kClass));
   EXPECT_EQ(quarantine.take(0).address, block_number(0).address);
-  EXPECT_FALSE(quarantine.is_over_limit());
+  EXPECT_TRUE(quarantine.has_room_for(large));
   quarantine.check_invariants();
 }
 
