@@ -8,6 +8,17 @@
 
 namespace spanmalloc {
 
+namespace {
+
+void prefetch_record(const Span* span) {
+  const auto* bytes = reinterpret_cast<const char*>(span);
+  for (size_t line = 0; line < sizeof(Span); line += platform::kCacheLineBytes) {
+    __builtin_prefetch(bytes + line, 1);
+  }
+}
+
+}  // namespace
+
 Magazine CentralList::take_magazine() const {
   MutexLock lock(state_.mutex);
   const Magazine magazine = state_.depot.take();
@@ -69,10 +80,7 @@ Span* CentralList::checked_span_of(const FreeNode* node, const FreeNode* from) c
   Span* span = nullptr;
   if (environment_.page_map.class_map()[address] == size_class_)
     span = environment_.page_map.find(address);
-  if (span == nullptr || span->state() != SpanState::kSmall) {
-    report_changed_in_list(reinterpret_cast<uintptr_t>(from), object_bytes());
-  }
-  if (!span->is_object_start(address)) report_interior_pointer("free", address, object_bytes());
+  if (span == nullptr) report_changed_in_list(reinterpret_cast<uintptr_t>(from), object_bytes());
   return span;
 }
 
@@ -88,26 +96,44 @@ void CentralList::after_give_back(Span* span, bool was_full, Span** emptied) con
   }
 }
 
-void CentralList::drain_batch(Magazine& magazine, ListKey key, Span** emptied) const {
+CentralList::Batch CentralList::take_batch(Magazine& magazine, ListKey key) const {
+  Batch batch;
+  Span* span = nullptr;
+  const FreeNode* from = magazine.top;
+  for (; batch.count < kDrainBatch && magazine.count > 0; --magazine.count) {
+    const FreeNode* node = magazine.top;
+    const uintptr_t address = reinterpret_cast<uintptr_t>(node);
+    // Neighbours in a list are often neighbours in a page.
+    const bool same_page = (address ^ reinterpret_cast<uintptr_t>(from)) < kPageBytes;
+    if (span == nullptr || !same_page) {
+      span = checked_span_of(node, from);
+      prefetch_record(span);
+    }
+    batch.objects[batch.count++] = {address, span};
+    // All links are read before an object is back, whose memory may go then.
+    magazine.top = node->next(key);
+    from = node;
+  }
+  return batch;
+}
+
+void CentralList::put_back(const Batch& batch, Span** emptied) const {
   MutexLock lock(state_.mutex);
   Span* span = nullptr;
   bool was_full = false;
-  for (size_t batch = 0; batch < kDrainBatch && magazine.count > 0; ++batch) {
-    FreeNode* node = magazine.top;
-    const uintptr_t address = reinterpret_cast<uintptr_t>(node);
-    // Neighbours in a list are often neighbours in a span: its list is looked after once a run.
-    const bool same_span = span != nullptr && address - span->base() < span->bytes().value;
-    if (!same_span) {
+  for (size_t index = 0; index < batch.count; ++index) {
+    const auto& [address, span_of_object] = batch.objects[index];
+    // The list of a span is looked after once a run.
+    if (span_of_object != span) {
       if (span != nullptr) after_give_back(span, was_full, emptied);
-      span = checked_span_of(node, state_.last_drained);
+      span = span_of_object;
+      // What the program freed twice can have gone back meanwhile, and its span ended with it.
+      if (span->state() != SpanState::kSmall || span->size_class() != size_class_) {
+        report_double_free(address, object_bytes());
+      }
       was_full = span->is_full();
-    } else if (!span->is_object_start(address)) {
-      report_interior_pointer("free", address, object_bytes());
     }
-    // The link is read first: once the object is back, its memory may go.
-    magazine.top = node->next(key);
-    --magazine.count;
-    state_.last_drained = node;
+    if (!span->is_object_start(address)) report_interior_pointer("free", address, object_bytes());
     if (!span->give_back(address)) report_double_free(address, object_bytes());
   }
   if (span != nullptr) after_give_back(span, was_full, emptied);
@@ -115,8 +141,9 @@ void CentralList::drain_batch(Magazine& magazine, ListKey key, Span** emptied) c
 
 void CentralList::drain(Magazine magazine, ListKey key) const {
   while (magazine.count > 0) {
+    const Batch batch = take_batch(magazine, key);
     Span* emptied = nullptr;
-    drain_batch(magazine, key, &emptied);
+    put_back(batch, &emptied);
     delete_spans(emptied);
   }
 }

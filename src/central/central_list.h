@@ -1,8 +1,10 @@
 #ifndef SPANMALLOC_CENTRAL_CENTRAL_LIST_H_
 #define SPANMALLOC_CENTRAL_CENTRAL_LIST_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/mutex.h"
 #include "central/depot.h"
@@ -26,8 +28,6 @@ struct alignas(platform::kCacheLineBytes) CentralState {
   Mutex mutex{LockRank::kCentral};
   OccupancyLists with_room SPANMALLOC_GUARDED_BY(mutex);
   Depot depot SPANMALLOC_GUARDED_BY(mutex);
-  // The block whose link was followed last, to name in a report.
-  const FreeNode* last_drained SPANMALLOC_GUARDED_BY(mutex) = nullptr;
   std::atomic<size_t> depot_bytes{0};
   // Spans of the class, full ones too.
   std::atomic<size_t> span_count{0};
@@ -123,9 +123,20 @@ class CentralList {
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
   Claim claim_from(Span* span) const;
-  // Drains the first objects of the magazine and takes them off it.
-  void drain_batch(Magazine& magazine, ListKey key, Span** emptied) const
-      SPANMALLOC_EXCLUDES(state_.mutex);
+  // Objects of a magazine with their spans. They are looked up without the lock, since to follow
+  // cold links and find records waits for memory, and whoever holds the lock lets others wait.
+  struct Batch {
+    struct Entry {
+      uintptr_t address;
+      Span* span;
+    };
+    size_t count = 0;
+    std::array<Entry, kDrainBatch> objects;
+  };
+  // Takes the first objects off the magazine.
+  Batch take_batch(Magazine& magazine, ListKey key) const;
+  // Puts them into their spans; those that became empty are added to the list `emptied`.
+  void put_back(const Batch& batch, Span** emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
   Span* checked_span_of(const FreeNode* node, const FreeNode* from) const;
   void after_give_back(Span* span, bool was_full, Span** emptied) const
       SPANMALLOC_REQUIRES(state_.mutex);
