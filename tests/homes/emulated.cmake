@@ -17,17 +17,19 @@ set(SPANMALLOC_LEFT_OUT
     PageHeapFailures.OfMetadataLoseNothing  # the same
     PageMap*)  # keeps books of each page of terabytes that are only reserved
 
-# Programs, by the names of their tests. They execute themselves or others, set limits that hold for
-# the emulator, start a thread in the child of a process with threads, start some ten thousand
-# threads, or ask for memory that is the emulator's as well. A name without options stands for
-# itself with any, as NAME.hardening=2.
+# Programs, by the names of their tests. They execute themselves or others, set limits or filters that
+# hold for the emulator, start a thread in the child of a process with threads, start some ten
+# thousand threads, ask for memory or mappings that are the emulator's as well, or for what is
+# refused to processes with several threads. A name without options stands for itself with any, as
+# NAME.hardening=2.
 set(SPANMALLOC_LEFT_OUT_TESTS
     contract.new_handler_test contract.startup_test contract.static.startup_test
     contract.static.secure_execution_test contract.exit_signal_test contract.hardening_test
     contract.shutdown_test contract.static.shutdown_test contract.descriptors_test
     contract.options_test contract.spawn_test contract.silent_kernel_test contract.refusals_test
     contract.limits_test contract.some_of_limits_test contract.some_of_refusals_test
-    contract.guards_as_mappings contract.memory_limit_test contract.pressure_callback_test
+    contract.guards_as_mappings contract.sampling_with_mappings contract.mappings_test.hardening=3
+    contract.namespaces_test contract.memory_limit_test contract.pressure_callback_test
     contract.cgroup_limit_test contract.cancel_test contract.sleeping_threads_test
     contract.huge_pages_test contract.fork_children_test contract.limits_threads
     contract.used_up_mappings_test contract.fork_storm_test contract.some_of_fork_test

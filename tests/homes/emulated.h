@@ -10,6 +10,9 @@ inline constexpr const char* kLeftOutCases[] = {
     // They execute themselves again; those of a child of fork stay.
     "the_main_thread_may_end_first",
     "the_main_thread_may_end_last_by_pthread_exit",
+    // Threads start in the child of a process that has threads.
+    "memory_locked_before_a_child_allocates",
+    "children_of_a_process_with_locked_memory",
 };
 
 }  // namespace contract
