@@ -300,10 +300,16 @@ void* reallocate_hardened(void* pointer, size_t bytes) {
   }
   SPANMALLOC_KEEP_FRAME();
   const size_t old_bytes = usable_bytes_hardened(pointer, "realloc");
-  void* fresh = allocate_hardened(bytes);
+  void* fresh;
+  {
+    platform::ErrnoGuard errno_guard;
+    fresh = allocate_hardened(bytes);
+  }
   if (fresh == nullptr) {
     // Shrinking never fails: the block is large enough as it is.
-    return bytes <= old_bytes ? pointer : nullptr;
+    if (bytes <= old_bytes) return pointer;
+    errno = ENOMEM;
+    return nullptr;
   }
   memcpy(fresh, pointer, bytes < old_bytes ? bytes : old_bytes);
   deallocate(pointer);

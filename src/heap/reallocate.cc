@@ -5,6 +5,7 @@
 #include "heap/hardened.h"
 #include "heap/large.h"
 #include "heap/small.h"
+#include "platform/errno_guard.h"
 
 namespace spanmalloc {
 
@@ -19,8 +20,9 @@ constexpr size_t kShrinkDivisor = 2;
 constexpr size_t kGrowthDivisor = 8;
 
 size_t with_room_to_grow(size_t bytes, size_t old_bytes) {
+  if (bytes <= old_bytes || bytes > kMaxSmallBytes) return bytes;
   const size_t wished = bytes + bytes / kGrowthDivisor;
-  return bytes > old_bytes && wished <= kMaxSmallBytes ? wished : bytes;
+  return wished <= kMaxSmallBytes ? wished : bytes;
 }
 
 bool fits_in_place(size_t bytes, size_t old_bytes) {
@@ -42,11 +44,17 @@ void* reallocate_without_end(void* pointer, size_t bytes) {
     return moved;
   }
   if (old_bytes <= kMaxSmallBytes && fits_in_place(bytes, old_bytes)) return pointer;
-  void* fresh = allocate(with_room_to_grow(bytes, old_bytes));
-  if (fresh == nullptr) fresh = allocate(bytes);
+  void* fresh;
+  {
+    platform::ErrnoGuard errno_guard;
+    fresh = allocate(with_room_to_grow(bytes, old_bytes));
+    if (fresh == nullptr) fresh = allocate(bytes);
+  }
   if (fresh == nullptr) {
     // Shrinking never fails: the block is large enough as it is.
-    return bytes <= old_bytes ? pointer : nullptr;
+    if (bytes <= old_bytes) return pointer;
+    errno = ENOMEM;
+    return nullptr;
   }
   memcpy(fresh, pointer, bytes < old_bytes ? bytes : old_bytes);
   deallocate(pointer);

@@ -11,10 +11,24 @@ using contract::is_filled;
 using contract::opaque;
 
 constexpr size_t kPtrdiffMax = PTRDIFF_MAX;
-constexpr size_t kTooLarge[] = {
-    SIZE_MAX,           SIZE_MAX - 1,     SIZE_MAX - 15,   SIZE_MAX - 4095, SIZE_MAX - 8192,
-    SIZE_MAX - 65536,   SIZE_MAX / 2 + 2, kPtrdiffMax + 1, kPtrdiffMax,     kPtrdiffMax - 16,
-    kPtrdiffMax - 8192, size_t{1} << 62,  size_t{1} << 48};
+// With room to grow, an eighth, this one is 2^64.
+constexpr size_t kOverflowsWithRoom = SIZE_MAX - SIZE_MAX / 9 + 1;
+constexpr size_t kTooLarge[] = {kOverflowsWithRoom - 1,
+                                kOverflowsWithRoom,
+                                kOverflowsWithRoom + 100000,
+                                SIZE_MAX,
+                                SIZE_MAX - 1,
+                                SIZE_MAX - 15,
+                                SIZE_MAX - 4095,
+                                SIZE_MAX - 8192,
+                                SIZE_MAX - 65536,
+                                SIZE_MAX / 2 + 2,
+                                kPtrdiffMax + 1,
+                                kPtrdiffMax,
+                                kPtrdiffMax - 16,
+                                kPtrdiffMax - 8192,
+                                size_t{1} << 62,
+                                size_t{1} << 48};
 
 }  // namespace
 
