@@ -30,7 +30,7 @@ MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
   if (mapped == 0) return nullptr;
   platform::name_range(mapped, block, "spanmalloc metadata");
   mapped_bytes_.fetch_add(block, std::memory_order_relaxed);
-  return new (reinterpret_cast<void*>(mapped)) SpareBlock{nullptr, block};
+  return new (reinterpret_cast<void*>(mapped)) SpareBlock{nullptr, block, false};
 }
 
 void MetadataArena::keep_spare(SpareBlock* block) {
@@ -104,10 +104,22 @@ bool MetadataArena::ensure_mapped(size_t bytes) {
   return true;
 }
 
+void MetadataArena::unmap_spare(size_t bytes) {
+  MutexLock lock(mutex_);
+  SpareBlock* block = spare_;
+  while (block != nullptr && !block->is_from_elsewhere && mapped_bytes() - block->bytes >= bytes) {
+    SpareBlock* next = block->next;
+    const size_t unmapped = block->bytes;
+    if (!platform::unmap(reinterpret_cast<uintptr_t>(block), unmapped)) break;
+    mapped_bytes_.fetch_sub(unmapped, std::memory_order_relaxed);
+    spare_ = block = next;
+  }
+}
+
 void MetadataArena::add_memory(uintptr_t address, size_t bytes) {
   MutexLock lock(mutex_);
   mapped_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  keep_spare(new (reinterpret_cast<void*>(address)) SpareBlock{nullptr, bytes});
+  keep_spare(new (reinterpret_cast<void*>(address)) SpareBlock{nullptr, bytes, true});
 }
 
 void MetadataArena::check_invariants() {

@@ -29,6 +29,9 @@ class MetadataArena {
   // can still use every free page in any way. False when the system refuses.
   [[nodiscard]] bool ensure_mapped(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
 
+  // Undoes it as far as the memory is not in use: at least `bytes` bytes stay mapped.
+  void unmap_spare(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
+
   // Makes memory from elsewhere usable for records, where the system maps no more for
   // ensure_mapped(). REQUIRES: Prepared, reads as zero, starts on a page, and is kept for good.
   void add_memory(uintptr_t address, size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
@@ -49,6 +52,7 @@ class MetadataArena {
   struct SpareBlock {
     SpareBlock* next;
     size_t bytes;
+    bool is_from_elsewhere;
   };
 
   SpareBlock* map_block(size_t bytes) SPANMALLOC_REQUIRES(mutex_);

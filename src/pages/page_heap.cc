@@ -216,7 +216,15 @@ bool PageHeap::ensure_metadata(size_t bytes) {
 }
 
 bool PageHeap::add_from_source(PageCount wanted) {
-  if (!ensure_metadata(metadata_for(mapped_pages() + wanted))) return false;
+  const size_t records_before = arena_.mapped_bytes();
+  const bool is_added =
+      ensure_metadata(metadata_for(mapped_pages() + wanted)) && add_pages_from_source(wanted);
+  // A request that is refused leaves nothing behind, however large it was.
+  if (!is_added) arena_.unmap_spare(records_before);
+  return is_added;
+}
+
+bool PageHeap::add_pages_from_source(PageCount wanted) {
   PageCount got;
   while (got < wanted) {
     // What an earlier call could not add goes first, and no more is asked for until it is in.

@@ -168,6 +168,10 @@ class PageHeap {
     if (consumed_bytes() > limit_.bytes()) over_limit_.store(true, std::memory_order_relaxed);
   }
   size_t hole_bytes() const { return holes_.load(std::memory_order_relaxed); }
+  // False when a hard limit forbids to use holes of so many bytes. Nothing is given back for them.
+  bool may_back_holes(Bytes bytes) const {
+    return !limit_.is_hard() || consumed_bytes() + bytes.value <= limit_.bytes();
+  }
   // Gives memory inside spans back, see PageSource. Takes no lock.
   size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) {
     return source_.release_pieces(pieces, count);
@@ -243,12 +247,13 @@ class PageHeap {
   bool grow_at(PageNumber end, PageCount needed) SPANMALLOC_REQUIRES(mutex_);
   bool ensure_metadata(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
   bool add_from_source(PageCount wanted) SPANMALLOC_REQUIRES(mutex_);
+  bool add_pages_from_source(PageCount wanted) SPANMALLOC_REQUIRES(mutex_);
   PageCount growth_step(PageCount needed) const SPANMALLOC_REQUIRES(mutex_);
   void advise_new_memory(PageRange pages) SPANMALLOC_REQUIRES(mutex_);
 
   // False when a hard limit forbids it whatever is given back.
   bool may_come_into_use(PageCount count) const {
-    return !limit_.is_hard() || (count_of(in_use_) + count).bytes().value <= limit_.bytes();
+    return !limit_.is_hard() || backed_in_use_bytes() + count.bytes().value <= limit_.bytes();
   }
   // Whether memory should be given back before these released pages are backed.
   bool must_pay_for(PageCount backed) const {

@@ -9,6 +9,7 @@
 
 namespace {
 
+using contract::kGiB;
 using contract::kKiB;
 using contract::kMiB;
 
@@ -232,6 +233,40 @@ CASE(realloc_below_a_limit_that_is_exceeded) {
     });
     EXPECT_EQ(status, 0);
   }
+}
+
+// From a large size to a small one, where no memory is left for the small block.
+CASE(realloc_that_cannot_move_keeps_errno) {
+  const int status = contract::run_in_child(kSeconds, [] {
+    void* block = malloc(300000);
+    const rlimit limits{contract::virtual_bytes() + 40 * kMiB, RLIM_INFINITY};
+    REQUIRE(block != nullptr && setrlimit(RLIMIT_AS, &limits) == 0);
+    contract::fill(block, 300000, 3);
+    for (const size_t size : kSizes) (void)allocate_until_null(size);
+    for (const size_t size : {size_t{90000}, size_t{20000}, size_t{300}}) {
+      errno = 7;
+      block = realloc(block, size);
+      REQUIRE(block != nullptr);
+      EXPECT_EQ(errno, 7);
+      EXPECT(contract::is_filled(block, size, 300000, 3));
+    }
+  });
+  EXPECT_EQ(status, 0);
+}
+
+CASE(refused_requests_leave_nothing_behind) {
+  const int status = contract::run_in_child(kSeconds, [] {
+    free(contract::opaque(malloc(kMiB)));
+    const rlimit limits{contract::virtual_bytes() + 500 * kMiB, RLIM_INFINITY};
+    REQUIRE(setrlimit(RLIMIT_AS, &limits) == 0);
+    const size_t before = contract::virtual_bytes();
+    for (size_t size = kGiB; size < 64 * kGiB; size *= 2) {
+      EXPECT(contract::opaque(malloc(contract::opaque(size))) == nullptr);
+      EXPECT(contract::opaque(memalign(size, 100)) == nullptr);
+    }
+    EXPECT(contract::virtual_bytes() <= before + 8 * kMiB);
+  });
+  EXPECT_EQ(status, 0);
 }
 
 int main(int argc, char** argv) {

@@ -101,12 +101,28 @@ TEST(MetadataArena, WhatIsMappedAheadIsUsedBeforeMoreIsMapped) {
   EXPECT_EQ(arena.mapped_bytes(), mapped);
 }
 
+TEST(MetadataArena, WhatIsMappedAheadCanBeUnmappedAsFarAsItIsNotInUse) {
+  MetadataArena arena;
+  ASSERT_NE(arena.allocate(kBlockBytes / 2, 64), nullptr);
+  const size_t before = arena.mapped_bytes();
+  ASSERT_TRUE(arena.ensure_mapped(before + 3 * kBlockBytes));
+  arena.unmap_spare(before + kBlockBytes);
+  EXPECT_EQ(arena.mapped_bytes(), before + kBlockBytes);
+  arena.unmap_spare(before);
+  EXPECT_EQ(arena.mapped_bytes(), before);
+  arena.unmap_spare(0);
+  EXPECT_EQ(arena.mapped_bytes(), before) << "the block in use stays";
+  arena.check_invariants();
+}
+
 TEST(MetadataArena, MemoryFromElsewhereIsUsedBeforeMoreIsMapped) {
   MetadataArena arena;
   const uintptr_t elsewhere = platform::map(2 * kBlockBytes, 0);
   ASSERT_NE(elsewhere, 0u);
   arena.add_memory(elsewhere, 2 * kBlockBytes);
   EXPECT_EQ(arena.mapped_bytes(), 2 * kBlockBytes);
+  arena.unmap_spare(0);
+  EXPECT_EQ(arena.mapped_bytes(), 2 * kBlockBytes) << "it is kept for good";
   ASSERT_TRUE(arena.ensure_mapped(2 * kBlockBytes));
   for (size_t used = 0; used < 2 * kBlockBytes; used += kBlockBytes / 4) {
     void* memory = arena.allocate(kBlockBytes / 4, 64);
