@@ -47,10 +47,18 @@ Claim CentralList::claim_from(Span* span) const {
   return claim;
 }
 
+// The fullest one; where a hard limit forbids to back what was given back of it, another.
+Span* CentralList::span_with_room() const {
+  Span* span = state_.with_room.fullest();
+  const bool may_be_used = span == nullptr || !span->has_released_units() ||
+                           environment_.spans.may_back_holes(span->bytes());
+  return may_be_used ? span : state_.with_room.fullest_without_holes();
+}
+
 Claim CentralList::claim(Growth growth) const {
   {
     MutexLock lock(state_.mutex);
-    if (Span* span = state_.with_room.fullest(); span != nullptr) {
+    if (Span* span = span_with_room(); span != nullptr) {
       const Claim claim = claim_from(span);
       state_.with_room.update(span);
       return claim;

@@ -122,6 +122,7 @@ class CentralList {
   static constexpr size_t kDrainBatch = 64;
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
+  Span* span_with_room() const SPANMALLOC_REQUIRES(state_.mutex);
   Claim claim_from(Span* span) const;
   // Objects of a magazine with their spans. They are looked up without the lock, since to follow
   // cold links and find records waits for memory, and whoever holds the lock lets others wait.

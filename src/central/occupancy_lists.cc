@@ -11,6 +11,15 @@ Span* OccupancyLists::fullest() const {
   return heads_[static_cast<size_t>(std::bit_width(occupied_) - 1)];
 }
 
+Span* OccupancyLists::fullest_without_holes() const {
+  for (size_t list = kLists; list > 0; --list) {
+    for (Span* span = heads_[list - 1]; span != nullptr; span = span->next) {
+      if (!span->has_released_units()) return span;
+    }
+  }
+  return nullptr;
+}
+
 void OccupancyLists::insert(Span* span) {
   const uint8_t list = list_for(*span);
   span->set_occupancy_list(list);

@@ -18,6 +18,8 @@ class OccupancyLists {
 
   // A span of the fullest list that has any; nullptr when no span has a free object.
   Span* fullest() const;
+  // The same of those of which nothing was given back; looks at each span.
+  Span* fullest_without_holes() const;
 
   void insert(Span* span);
   void remove(Span* span);

@@ -49,6 +49,8 @@ class SpanAllocator {
   // Notes that so much of partly used spans was given back to the system, or is used again.
   void note_holes_released(Bytes bytes) { page_heap_.note_holes_released(bytes); }
   void note_holes_backed(Bytes bytes) { page_heap_.note_holes_backed(bytes); }
+  // False when a hard limit forbids to use so much of what was given back.
+  bool may_back_holes(Bytes bytes) const { return page_heap_.may_back_holes(bytes); }
 
   // Ends a span that holds no object and gives its pages back, those that were given back to the
   // system as released ones. REQUIRES: the caller owns it.

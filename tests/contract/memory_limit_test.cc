@@ -2,6 +2,7 @@
 // limit refuses, and everything is usable afterwards.
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include <new>
@@ -155,6 +156,39 @@ int fill_up_to_refusal() {
   return contract::has_failed() ? 1 : 0;
 }
 
+// Memory inside of spans that was given back must not be had again beyond the limit, and does not
+// count towards it while it is away.
+int use_holes() {
+  for (size_t count = 0; count < 240 * kMiB / (8 * kKiB); ++count) {
+    if (!add_block(8 * kKiB)) return 2;
+  }
+  size_t kept = 0;
+  for (size_t index = 0; index < block_count; ++index) {
+    if (index % 8 == 0) {
+      blocks[kept++] = blocks[index];
+    } else {
+      free(blocks[index].address);
+    }
+  }
+  block_count = kept;
+  malloc_trim(0);
+  EXPECT(resident_bytes() < 100 * kMiB);
+  errno = 0;
+  const size_t live = block_count;
+  while (add_block(kMiB)) {
+  }
+  EXPECT_EQ(errno, ENOMEM);
+  EXPECT(block_count - live > 140);
+  while (add_block(8 * kKiB)) {
+  }
+  EXPECT_EQ(errno, ENOMEM);
+  contract::say("resident %zu MiB", resident_bytes() / kMiB);
+  EXPECT(resident_bytes() < (256 + 16) * kMiB);
+  free_all();
+  EXPECT(add_block(150 * kMiB));
+  return contract::has_failed() ? 1 : 0;
+}
+
 using SetLimit = int (*)(size_t bytes, int kind);
 using GetLimit = size_t (*)(int* kind);
 
@@ -216,6 +250,11 @@ CASE(hard_limit_refuses_and_recovers) {
   EXPECT_EQ(run_with("memory_limit=64M:memory_limit_hard=1", "refusal"), 0);
 }
 
+CASE(hard_limit_holds_for_holes) {
+  if (contract::not_promised_by_libc()) return;
+  EXPECT_EQ(run_with("memory_limit=256M:memory_limit_hard=1:scavenger=0", "holes"), 0);
+}
+
 CASE(the_limit_can_be_set_by_a_call) {
   if (contract::not_promised_by_libc()) return;
   EXPECT_EQ(run_with("cgroup=0", "interface"), 0);
@@ -227,6 +266,7 @@ int main(int argc, char** argv) {
   if (strcmp(name, "mixed") == 0) return stay_below(256 * kMiB, kMixed);
   if (strcmp(name, "beyond") == 0) return step_live_set(kMixed) ? 0 : 1;
   if (strcmp(name, "refusal") == 0) return fill_up_to_refusal();
+  if (strcmp(name, "holes") == 0) return use_holes();
   if (strcmp(name, "interface") == 0) return set_through_the_interface();
   return contract::run_cases(argc, argv);
 }
