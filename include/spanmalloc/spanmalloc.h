@@ -43,7 +43,7 @@ typedef struct spanmalloc_stats {
   size_t large_count;       /* live large blocks */
   size_t thread_caches;     /* thread caches made so far */
   size_t scavenged;         /* bytes of free pages given back since the start */
-  size_t released_in_spans; /* of free_in_spans and span_waste, what was given back */
+  size_t released_in_spans; /* of cached, free_in_spans and span_waste, what was given back */
 } spanmalloc_stats;
 
 /* Fills *stats as far as stats->size reaches. Returns 0, or -1 when the size is 0. */

@@ -27,6 +27,7 @@ constexpr size_t kMaxQueuedBytes = size_t{64} << 20;
 constinit std::atomic<Span*> queue[kQueuePlaces]{};
 constinit std::atomic<size_t> next_place{0};
 constinit std::atomic<size_t> queue_bytes{0};
+constinit std::atomic<size_t> queue_count{0};
 
 // Blocks that left the queue and that the system did not make accessible again.
 constinit SpanStack refused;
@@ -66,15 +67,32 @@ void end_queued(Span* span) {
   const size_t bytes = span->bytes().value;
   if (!platform::remove_guard(span->base(), bytes)) return refused.push(span);
   queue_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  queue_count.fetch_sub(1, std::memory_order_relaxed);
   end_span(span, platform::ReleaseResult::kReleasedReadsZero);
+  heap.spans().note_holes_backed({bytes});
 }
 
 void enqueue(Span* span) {
   queue_bytes.fetch_add(span->bytes().value, std::memory_order_relaxed);
+  queue_count.fetch_add(1, std::memory_order_relaxed);
+  // In use, and given back: no limit on memory counts it.
+  heap.spans().note_holes_released(span->bytes());
   const size_t place = next_place.fetch_add(1, std::memory_order_relaxed) % kQueuePlaces;
   // Acquire and release: the next owner of a span sees all that was done to it.
   Span* oldest = queue[place].exchange(span, std::memory_order_acq_rel);
   if (oldest != nullptr) end_queued(oldest);
+}
+
+// Makes the memory of the span from the byte `from` on zero.
+void clear_from(const Span* span, size_t from) {
+  const size_t end = span->bytes().value;
+  if (from >= end) return;
+  const size_t page = align_up(from, kPageBytes);
+  memset(reinterpret_cast<void*>(span->base() + from), 0, page - from);
+  if (page < end && platform::release(span->base() + page, end - page) !=
+                        platform::ReleaseResult::kReleasedReadsZero) {
+    memset(reinterpret_cast<void*>(span->base() + page), 0, end - page);
+  }
 }
 
 }  // namespace
@@ -88,7 +106,7 @@ void* allocate_large_hardened(size_t bytes, size_t alignment) {
   const size_t spare = span->bytes().value - bytes;
   const size_t step = alignment > kMinAlignment ? alignment : kMinAlignment;
   const size_t offset = has_guard ? align_down(spare, step) : 0;
-  clear_large_span(span, span->bytes().value);
+  clear_large_span(span);
   set_size(span, offset, bytes);
   return reinterpret_cast<void*>(span->object_address());
 }
@@ -124,6 +142,9 @@ void* reallocate_large_hardened(void* pointer, size_t bytes) {
   // What was canary is zero for the program.
   const size_t canary = canary_count(span, before);
   memset(static_cast<char*>(pointer) + before, 0, canary);
+  // What is cut off must not be there for who gets it next.
+  if (bytes < before) clear_from(span, offset + bytes);
+  const size_t old_bytes = span->bytes().value;
   Span* fresh = nullptr;
   if (!heap.hardening().has_guards()) {
     void* moved = reallocate_large(pointer, bytes + BlockEnds::kWordBytes);
@@ -139,6 +160,8 @@ void* reallocate_large_hardened(void* pointer, size_t bytes) {
     heap.block_ends().write_canary(span->object_address(), before, canary);
     return nullptr;
   }
+  // Nor what lay where the block grew to for its owner.
+  clear_from(fresh, old_bytes);
   set_size(fresh, offset, bytes);
   return reinterpret_cast<void*>(fresh->object_address());
 }
@@ -173,6 +196,10 @@ void check_large_queue() {
 
 size_t large_queue_bytes() {
   return queue_bytes.load(std::memory_order_relaxed);
+}
+
+size_t large_queue_count() {
+  return queue_count.load(std::memory_order_relaxed);
 }
 
 }  // namespace spanmalloc

@@ -28,8 +28,9 @@ bool empty_large_queue();
 // Ends the process if a block that waits is not a freed one.
 void check_large_queue();
 
-// Bytes of the spans of freed blocks that wait.
+// Bytes of the spans of freed blocks that wait, and how many they are.
 size_t large_queue_bytes();
+size_t large_queue_count();
 
 }  // namespace spanmalloc
 

@@ -70,6 +70,7 @@ bool move_large_content(Span* from, Span* to) {
   memcpy(reinterpret_cast<void*>(to->base()), reinterpret_cast<const void*>(from->base()),
          from->bytes().value);
   (void)heap.spans().delete_large(from);
+  heap.scavenger().note_pages_freed();
   return true;
 }
 
@@ -94,13 +95,14 @@ void* allocate_large(size_t bytes, size_t alignment) {
   return span != nullptr ? object_of(span) : nullptr;
 }
 
-void clear_large_span(const Span* span, size_t bytes) {
+void clear_large_span(const Span* span) {
+  const size_t bytes = span->bytes().value;
   const size_t unknown = (span->pages().count - span->zero_pages()).bytes().value;
   if (unknown == 0) return;
   // Where most pages are not backed anyway, giving back the others is cheaper than backing all.
-  const bool mostly_zero = unknown < span->bytes().value / 2 && bytes >= kReleaseToZeroBytes;
-  if (!mostly_zero || platform::release(span->base(), span->bytes().value) !=
-                          platform::ReleaseResult::kReleasedReadsZero) {
+  const bool mostly_zero = unknown < bytes / 2 && bytes >= kReleaseToZeroBytes;
+  if (!mostly_zero ||
+      platform::release(span->base(), bytes) != platform::ReleaseResult::kReleasedReadsZero) {
     memset(object_of(span), 0, bytes);
   }
 }
@@ -108,7 +110,8 @@ void clear_large_span(const Span* span, size_t bytes) {
 void* allocate_large_zeroed(size_t bytes) {
   const Span* span = new_large_span(bytes, kPageBytes);
   if (span == nullptr) return nullptr;
-  clear_large_span(span, bytes);
+  // To the end of what malloc_usable_size() tells, as of small blocks.
+  clear_large_span(span);
   return object_of(span);
 }
 
@@ -148,10 +151,13 @@ void* reallocate_large(void* pointer, size_t bytes) {
       platform::release(span->base() + kept, span->bytes().value - kept) ==
           platform::ReleaseResult::kReleasedReadsZero) {
     heap.spans().shrink_large_released(span, count);
+    heap.scavenger().note_pages_freed();
     return pointer;
   }
+  const bool is_shorter = count < span->pages().count;
   if (heap.spans().resize_large(span, count)) {
     heap.after_allocation();
+    if (is_shorter) heap.scavenger().note_pages_freed();
     return pointer;
   }
   // A block that grows will grow again: it is put where free pages follow it.

@@ -13,8 +13,8 @@ namespace spanmalloc {
 // alignment is a power of two.
 Span* new_large_span(size_t bytes, size_t alignment);
 
-// Makes the first `bytes` bytes of a new span zero.
-void clear_large_span(const Span* span, size_t bytes);
+// Makes the memory of a new span zero.
+void clear_large_span(const Span* span);
 
 // Brings the content of `from` into the new span `to`, which is not shorter, and ends `from`. False
 // when the system took the memory of `to` away; `from` is then as it was, and `to` stays in use for

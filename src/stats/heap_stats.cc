@@ -62,7 +62,9 @@ HeapStats read_stats(Heap& from) {
   stats.cached += waiting;
   const size_t large = from.spans().large_bytes();
   stats.live_large = large > waiting ? large - waiting : 0;
-  stats.large_count = from.spans().large_count();
+  const size_t large_count = from.spans().large_count();
+  const size_t waiting_count = large_queue_count();
+  stats.large_count = large_count > waiting_count ? large_count - waiting_count : 0;
   const size_t sampled = from.guarded_blocks().live_bytes();
   stats.mapped += sampled;
   stats.in_use += sampled;

@@ -118,6 +118,32 @@ CASE(growing_in_place_shows_zeros) {
   }
 }
 
+CASE(growing_large_blocks_shows_zeros) {
+  for (size_t size = 150000; size < 6 * kMiB; size *= 2) {
+    // What is cut off and what is freed lies where others grow to.
+    char* others[4];
+    for (char*& other : others) {
+      other = static_cast<char*>(malloc(2 * size));
+      REQUIRE(other != nullptr);
+      write_secret(other, 2 * size);
+      other = static_cast<char*>(realloc(other, size));
+      REQUIRE(other != nullptr);
+    }
+    free(others[1]);
+    free(others[3]);
+    for (char* other : {others[0], others[2]}) {
+      size_t old_size = size;
+      for (const size_t new_size : {size + 50000, 3 * size, 5 * size}) {
+        other = static_cast<char*>(realloc(other, new_size));
+        REQUIRE(other != nullptr);
+        EXPECT(contract::is_zero(other + old_size, new_size - old_size));
+        old_size = new_size;
+      }
+      free(other);
+    }
+  }
+}
+
 CASE(a_freed_block_is_not_handed_out_at_once) {
   if (level() < 2) return;
   for (const size_t size : kSizes) {

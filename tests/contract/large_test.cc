@@ -123,6 +123,19 @@ CASE(random_large_reallocs_keep_the_contents) {
   for (void* one : block) free(one);
 }
 
+CASE(calloc_is_zero_to_the_usable_end) {
+  for (const size_t size : {size_t{200001}, size_t{700001}, 3 * kMiB + 1}) {
+    void* block = malloc(size);
+    REQUIRE(block != nullptr);
+    fill(block, malloc_usable_size(block), 4);
+    free(block);
+    block = calloc(1, size);
+    REQUIRE(block != nullptr);
+    EXPECT(is_zero(block, malloc_usable_size(block)));
+    free(block);
+  }
+}
+
 CASE(fresh_large_calloc_touches_no_memory) {
   malloc_trim(0);
   const size_t before = resident_bytes();
