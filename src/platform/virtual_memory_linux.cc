@@ -362,6 +362,11 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
   if (!are_whole_pages(from | to | bytes) || !keeps_promise<move_keeps_source>()) {
     return MoveResult::kRefused;
   }
+  // In a process that locks its memory (mlockall) the source would not be locked when it is used
+  // again. Locked pages are those that the kernel does not take back; of the target none is needed.
+  if (madvise(reinterpret_cast<void*>(to), page_bytes(), MADV_DONTNEED) != 0) {
+    return MoveResult::kRefused;
+  }
   if (move_page_tables(from, to, bytes)) return MoveResult::kMoved;
   // A kernel without the call, and a filter, refuse before they do anything.
   if (errno == EINVAL || errno == ENOSYS || errno == EPERM) return MoveResult::kRefused;

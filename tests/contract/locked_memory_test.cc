@@ -69,6 +69,27 @@ CASE(memory_locked_before_a_child_allocates) {
             0);
 }
 
+// A large block that moves leaves its place to others: it must be locked as it was.
+CASE(memory_stays_locked_after_large_reallocs) {
+  if (!lock_memory()) return;
+  constexpr size_t kBytes = size_t{1} << 20;
+  constexpr size_t kPages = kBytes / 4096;
+  void* held[8];
+  for (void*& block : held) {
+    block = realloc(malloc(kBytes), 8 * kBytes);
+    REQUIRE(block != nullptr);
+    void* next = malloc(kBytes);
+    REQUIRE(next != nullptr);
+    unsigned char is_resident[kPages + 1];
+    const uintptr_t first = reinterpret_cast<uintptr_t>(next) & ~uintptr_t{4095};
+    REQUIRE(mincore(reinterpret_cast<void*>(first), kBytes, is_resident) == 0);
+    for (size_t page = 0; page < kPages; ++page) EXPECT((is_resident[page] & 1) != 0);
+    free(next);
+  }
+  for (void* block : held) free(block);
+  munlockall();
+}
+
 // A child does not inherit the locks.
 CASE(children_of_a_process_with_locked_memory) {
   if (!lock_memory()) return;
