@@ -96,7 +96,8 @@ SPANMALLOC_EXPORT int spanmalloc_set_pressure_callback(spanmalloc_pressure_callb
 SPANMALLOC_EXPORT size_t spanmalloc_scavenge_epoch(void) {
   platform::ErrnoGuard errno_guard;
   if (!heap.is_open()) return 0;
-  return heap.scavenger().run_epoch(SIZE_MAX, EpochCause::kCall).released_bytes;
+  const EpochResult result = heap.scavenger().run_epoch(SIZE_MAX, EpochCause::kCall);
+  return result.released_bytes + result.hole_bytes;
 }
 
 SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {

@@ -34,6 +34,8 @@ void look_into_quarantine() {
 // The fork handlers must be the first in the process, so that they run last before a fork and
 // first after it, and other handlers may use malloc.
 __attribute__((constructor(101))) void on_load() {
+  // The secrets are chosen first, then the options say who gets a copy of them.
+  (void)heap.open();
   heap.read_options();
   heap.attach_thread();
   if (heap.hardening().delays()) atexit(&look_into_quarantine);

@@ -42,7 +42,10 @@ bool GuardedBlocks::open(BlockEnds ends) {
   slot_bytes_ = slot_bytes;
   guard_bytes_ = kernel_page;
   region_bytes_ = region;
-  if (!close_region(base)) return false;
+  if (!close_region(base)) {
+    region_bytes_ = 0;
+    return false;
+  }
   MutexLock lock(mutex_);
   for (size_t index = 0; index < kSlots; ++index) free_[index] = static_cast<uint16_t>(index);
   free_count_ = kSlots;

@@ -93,12 +93,14 @@ void Heap::decide_hardening() {
 }
 
 void Heap::apply_options() {
+  // What lies in a freed block must not change while it is looked at.
+  const bool releases_lazily = options_[Option::kRelease] != 0 && !hardening_.delays();
   // Before the options are known, blocks have ends as well.
   spans_.set_protection({.zeroes_new_spans = hardening_.has_ends(),
                          .most_guards = hardening_.has_guards() ? most_guards() : PageCount{},
-                         .released_reads_zero = options_[Option::kRelease] == 0});
-  page_source_.set_release_way(options_[Option::kRelease] == 0 ? OsPageSource::ReleaseWay::kAtOnce
-                                                               : OsPageSource::ReleaseWay::kLazily);
+                         .released_reads_zero = !releases_lazily});
+  page_source_.set_release_way(releases_lazily ? OsPageSource::ReleaseWay::kLazily
+                                               : OsPageSource::ReleaseWay::kAtOnce);
   const auto huge_pages = static_cast<HugePagePolicy>(options_[Option::kHugePages]);
   page_heap_.set_huge_pages(huge_pages == HugePagePolicy::kNewMemory
                                 ? platform::HugePages::kAsk
