@@ -97,7 +97,9 @@ class WaitingThread {
   bool has_turn() const {
     for (const Waiting& slot : waiting) {
       const uint64_t ticket = slot.ticket.load();
-      if (ticket != 0 && ticket < ticket_) return false;
+      // A fork of the same thread that was interrupted waits for this one.
+      const bool is_own = slot.thread.load() == platform::thread_number();
+      if (ticket != 0 && ticket < ticket_ && !is_own) return false;
     }
     return true;
   }
@@ -173,13 +175,18 @@ void prepare_fork() {
   {
     const WaitingThread self;
     const bool is_waited_for = holds_any_lock();
-    for (size_t attempt = 0;; ++attempt) {
-      if ((is_waited_for || self.has_turn()) && try_take_all(locks, attempt)) break;
+    for (size_t attempt = 0;;) {
+      // Of two that gave each other's locks up, one goes first.
+      uint32_t nobody = 0;
+      if ((is_waited_for || self.has_turn()) && try_take_all(locks, attempt++)) {
+        if (forking_thread.compare_exchange_strong(nobody, platform::thread_number())) break;
+        let_go(locks);
+      }
       platform::sleep_ns(kRetryNanoseconds);
     }
   }
+  // A handler that forks before this line leaves it to the fork it interrupted.
   taken = locks;
-  forking_thread.store(platform::thread_number(), std::memory_order_relaxed);
 }
 
 void after_fork_in_parent() {
@@ -187,38 +194,50 @@ void after_fork_in_parent() {
     --nested_forks;
     return;
   }
-  forking_thread.store(0, std::memory_order_relaxed);
   TakenLocks locks = taken;
   taken = {};
+  // A handler that forks from here on finds the locks its own and leaves them so.
+  forking_thread.store(0, std::memory_order_relaxed);
   let_go(locks);
 }
 
+namespace {
+
+// In any child, also of a fork within a fork.
+void forget_parent() {
+  platform::note_new_process();
+  heap.scavenger().forget_thread();
+  heap.holes().forget_thread();
+  for (Waiting& slot : waiting) {
+    if (slot.thread.load() == platform::thread_number()) continue;
+    slot.ticket.store(0);
+    slot.thread.store(0);
+  }
+}
+
+}  // namespace
+
 void after_fork_in_child() {
+  forget_parent();
   if (nested_forks > 0) {
     --nested_forks;
     return;
   }
-  forking_thread.store(0, std::memory_order_relaxed);
-  platform::note_new_process();
-  heap.scavenger().forget_thread();
-  heap.holes().forget_thread();
   // With the locks still held, which this thread may lock again.
   if (taken.central_and_others[kRegistryLock]) {
     heap.registry().orphan_all_but(heap.keep_cache_in_child());
   }
   if (taken.central_and_others[kPageHeapLock]) heap.page_heap().recover_in_child();
   // Nobody sleeps on a lock in the child: they are made free without a wake.
-  if (taken.metadata) heap.arena().mutex().reset_in_child();
+  Mutex& metadata = heap.arena().mutex();
+  if (!metadata.held_by_this_thread() || taken.metadata) metadata.reset_in_child();
   for (size_t index = 0; index < kLockCount; ++index) {
     if (!lock_at(index).held_by_this_thread() || taken.central_and_others[index]) {
       lock_at(index).reset_in_child();
     }
   }
   taken = {};
-  for (Waiting& slot : waiting) {
-    slot.ticket.store(0);
-    slot.thread.store(0);
-  }
+  forking_thread.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace spanmalloc
