@@ -49,8 +49,9 @@ bool main_thread_has_ended() {
 }
 
 // Large enough for the scavenger's few shallow frames, the C library's thread block, and a function
-// of the program that is called on it. Only what is touched costs memory.
-constexpr size_t kBackgroundStackBytes = 256 * 1024;
+// of the program that is called on it. Only what is touched costs memory. The second is for
+// programs whose thread-local variables, which glibc puts there, do not fit into the first.
+constexpr size_t kBackgroundStackBytes[] = {256 * 1024, 16 * 1024 * 1024};
 
 }  // namespace
 
@@ -81,14 +82,19 @@ bool start_background_thread(void (*body)(void*), void* argument) {
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kBackgroundStackBytes);
   // The new thread inherits the mask: no handler of the program ever runs in it.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   const bool masked = pthread_sigmask(SIG_SETMASK, &all, &before) == 0;
-  pthread_t thread;
-  const bool started = masked && pthread_create(&thread, &attributes, run_body, nullptr) == 0;
+  bool started = false;
+  for (const size_t stack_bytes : kBackgroundStackBytes) {
+    pthread_attr_setstacksize(&attributes, stack_bytes);
+    pthread_t thread;
+    const int error = masked ? pthread_create(&thread, &attributes, run_body, nullptr) : EPERM;
+    started = error == 0;
+    if (error != EINVAL) break;
+  }
   if (masked) pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
   return started;

@@ -16,7 +16,7 @@ platform::HugePageMode HugePageKeeper::mode() {
 }
 
 Bytes HugePageKeeper::run_epoch(const Options& options, const ScavengePacer& pacer,
-                                ScavengerClock& clock) {
+                                ScavengerClock& clock, const std::atomic<uint32_t>& is_to_end) {
   const bool may_have_any = mode() != platform::HugePageMode::kNever;
   const auto wanted = static_cast<HugePagePolicy>(options[Option::kHugePages]);
   if (!may_have_any || wanted != HugePagePolicy::kDensity || !backoff_.may_ask() ||
@@ -30,19 +30,20 @@ Bytes HugePageKeeper::run_epoch(const Options& options, const ScavengePacer& pac
     const PageHeap::DenseChunk found = page_heap_.next_dense_chunk(cursor_, epoch_);
     cursor_ = found.next;
     if (found.end == PageHeap::SearchEnd::kOver) break;
-    if (found.pages.count.value > 0) done += ask_for(found.pages);
+    if (found.pages.count.value > 0) done += ask_for(found.pages, is_to_end);
     if (backoff_.has_given_up() || backoff_.is_pausing()) break;
+    if (is_to_end.load(std::memory_order_relaxed) != 0) break;
     clock.sleep_ns(pacer.sleep_after(clock.thread_cpu_ns() - started));
   } while (clock.monotonic_ns() < end_ns);
   return done;
 }
 
-Bytes HugePageKeeper::ask_for(PageRange chunk) {
+Bytes HugePageKeeper::ask_for(PageRange chunk, const std::atomic<uint32_t>& is_to_end) {
   Bytes done{};
   for (PageNumber first = chunk.first; first < chunk.end();
        first = first + PageCount{kPagesPerHugePage}) {
     done += ask_for_unit({first, {kPagesPerHugePage}});
-    if (backoff_.is_pausing()) break;
+    if (backoff_.is_pausing() || is_to_end.load(std::memory_order_relaxed) != 0) break;
   }
   return done;
 }

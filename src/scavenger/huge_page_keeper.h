@@ -1,6 +1,9 @@
 #ifndef SPANMALLOC_SCAVENGER_HUGE_PAGE_KEEPER_H_
 #define SPANMALLOC_SCAVENGER_HUGE_PAGE_KEEPER_H_
 
+#include <atomic>
+#include <cstdint>
+
 #include "base/options.h"
 #include "pages/huge_page_schedule.h"
 #include "pages/page_heap.h"
@@ -26,7 +29,9 @@ class HugePageKeeper {
 
   // One round over the heap, in the time of an epoch at most; the next call goes on from there.
   // Returns the bytes that were moved into huge pages, or lay in them already. No lock is held.
-  Bytes run_epoch(const Options& options, const ScavengePacer& pacer, ScavengerClock& clock);
+  // Once `is_to_end` is not 0 it ends before the next unit.
+  Bytes run_epoch(const Options& options, const ScavengePacer& pacer, ScavengerClock& clock,
+                  const std::atomic<uint32_t>& is_to_end);
 
   void check_invariants() const { backoff_.check_invariants(); }
 
@@ -35,7 +40,7 @@ class HugePageKeeper {
   static constexpr uint32_t kEpochsPerModeLook = 16;
 
   platform::HugePageMode mode();
-  Bytes ask_for(PageRange chunk);
+  Bytes ask_for(PageRange chunk, const std::atomic<uint32_t>& is_to_end);
   Bytes ask_for_unit(PageRange unit);
 
   PageHeap& page_heap_;

@@ -24,6 +24,9 @@ constexpr uint64_t kQuietPace = 5;
 constexpr uint64_t kPressedHaste = 10;
 constexpr uint64_t kPressedRetainPercent = 1;
 
+// While it rests in the midst of a tick, the thread looks so often whether it is to end.
+constexpr uint64_t kRestLookNs = 250'000'000;
+
 // Pressure is looked at when at least this much is free.
 constexpr size_t kPressureLookBytes = size_t{1} << 20;
 
@@ -40,9 +43,26 @@ void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) {
 }
 
 bool Scavenger::rest(uint64_t nanoseconds) {
-  if (!is_sent_away()) clock_.sleep_ns(nanoseconds);
+  while (nanoseconds > 0 && !is_sent_away()) {
+    const uint64_t slice = std::min(nanoseconds, kRestLookNs);
+    clock_.sleep_ns(slice);
+    nanoseconds -= slice;
+  }
   return !is_sent_away();
 }
+
+// For a part of a tick that does not know the scavenger.
+class Scavenger::RestingClock final : public ScavengerClock {
+ public:
+  explicit RestingClock(Scavenger& scavenger) : scavenger_(scavenger) {}
+
+  uint64_t monotonic_ns() override { return scavenger_.clock_.monotonic_ns(); }
+  uint64_t thread_cpu_ns() override { return scavenger_.clock_.thread_cpu_ns(); }
+  void sleep_ns(uint64_t nanoseconds) override { (void)scavenger_.rest(nanoseconds); }
+
+ private:
+  Scavenger& scavenger_;
+};
 
 EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   EpochResult result;
@@ -63,7 +83,8 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
     // At the usual pace always: what it moves is no burden.
     const ScavengePacer usual{0, options_[Option::kScavengerCpuPercent],
                               watch_.processor_percent()};
-    result.huge_bytes = huge_pages_.run_epoch(options_, usual, clock_).value;
+    RestingClock clock(*this);
+    result.huge_bytes = huge_pages_.run_epoch(options_, usual, clock, sent_away_).value;
   }
   if (options_[Option::kTrace] != 0) trace(result);
   if (cause == EpochCause::kTimer || cause == EpochCause::kChange) call_back(was_pressed);

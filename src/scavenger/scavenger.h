@@ -135,7 +135,8 @@ class Scavenger {
   void send_thread_away();
   void let_thread_return();
 
-  bool has_thread() const { return state_.load(std::memory_order_relaxed) >= kRunning; }
+  // Acquire: who sees that the thread has ended sees all it did.
+  bool has_thread() const { return state_.load(std::memory_order_acquire) >= kRunning; }
 
  private:
   // kRefused: no thread can be had in this process. The thread sleeps on this word.
@@ -153,6 +154,7 @@ class Scavenger {
   bool is_sent_away() const { return sent_away_.load(std::memory_order_relaxed) != 0; }
   // Sleeps in the midst of a tick. False when the thread is to end instead.
   [[nodiscard]] bool rest(uint64_t nanoseconds);
+  class RestingClock;
   // Whether the calling thread is one that start_thread() has started.
   static bool is_background_thread();
   size_t epochs_before_park() const;

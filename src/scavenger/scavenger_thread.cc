@@ -209,13 +209,18 @@ void Scavenger::let_thread_return() {
 }
 
 void Scavenger::start_thread() {
-  if (is_sent_away()) return;
+  // What the child of a vfork notes, its parent would read.
+  if (is_sent_away() || platform::shares_memory_with_parent()) return;
   uint32_t expected = kNoThread;
-  if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_relaxed)) return;
+  // Acquire: the thread before, which stored that it ended, has read what it was started with.
+  if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+    return;
+  }
   wants_restart_.store(false, std::memory_order_relaxed);
   has_ended_.store(false, std::memory_order_relaxed);
   freed_without_thread_.store(false, std::memory_order_relaxed);
-  if (platform::system_calls_are_filtered() || platform::shares_memory_with_parent() ||
+  if (platform::system_calls_are_filtered() ||
       !platform::start_background_thread(&Scavenger::thread_body, this)) {
     state_.store(kRefused, std::memory_order_relaxed);
   }
@@ -239,6 +244,8 @@ void Scavenger::run() {
   while (true) {
     const uint64_t started = clock_.monotonic_ns();
     const EpochResult result = run_epoch(SIZE_MAX, EpochCause::kTimer);
+    // A pressure callback has forked, and returned in the child.
+    if (!is_background_thread()) return;
     idle_epochs = result.did_something() ? 0 : idle_epochs + 1;
     if (idle_epochs < epochs_before_park()) {
       if (!sleep_until_next_epoch(started, &idle_epochs)) return;
@@ -271,6 +278,7 @@ bool Scavenger::sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs)
     if (!hastened_.load(std::memory_order_relaxed) || now >= due) continue;
     if (now < earliest) platform::sleep_ns(earliest - now);
     if (run_epoch(SIZE_MAX, EpochCause::kChange).did_something()) *idle_epochs = 0;
+    if (!is_background_thread()) return false;
     now = clock_.monotonic_ns();
     earliest = now + epoch_ns() / kTicksPerEpoch;
   } while (now < due);

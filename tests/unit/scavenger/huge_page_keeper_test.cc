@@ -32,7 +32,7 @@ struct Fixture {
     size_t bytes = 0;
     for (size_t epoch = 0; epoch < count; ++epoch) {
       heap.start_epoch();
-      bytes += keeper.run_epoch(options, ScavengePacer(0, 1), clock).value;
+      bytes += keeper.run_epoch(options, ScavengePacer(0, 1), clock, is_to_end).value;
     }
     return bytes;
   }
@@ -45,6 +45,7 @@ struct Fixture {
   PageHeap heap{source, arena};
   Options options;
   FakeClock clock;
+  std::atomic<uint32_t> is_to_end{0};
   HugePageKeeper keeper{heap};
   PageAllocation all;
 };
@@ -60,6 +61,12 @@ TEST(HugePageKeeper, MovesADenseHeapThatRestsOnce) {
     EXPECT_EQ(asked[unit], (PageRange{{unit * kPagesPerHugePage}, {kPagesPerHugePage}}));
   }
   EXPECT_EQ(test.run_epochs(3), 0u);
+}
+
+TEST(HugePageKeeper, EndsBeforeTheNextUnitWhenItIsTo) {
+  Fixture fixture;
+  fixture.is_to_end = 1;
+  EXPECT_LE(fixture.run_epochs(kRest + 1), kHugePageBytes);
 }
 
 TEST(HugePageKeeper, DoesNothingUnlessItIsWanted) {
