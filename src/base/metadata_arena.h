@@ -9,9 +9,9 @@
 
 namespace spanmalloc {
 
-// The allocator's own memory: bump allocation from mappings of its own, never from the heap and
-// never given back, so that a stale reader of a record always reads mapped memory. All memory
-// starts as zero. Go's persistentalloc.
+// The allocator's own memory: bump allocation from mappings of its own, never from the heap. What
+// was handed out is never given back, so that a stale reader of a record always reads mapped
+// memory. All memory starts as zero. Go's persistentalloc.
 class MetadataArena {
  public:
   constexpr MetadataArena() = default;

@@ -18,15 +18,6 @@ using contract::resident_bytes;
 
 constexpr char kSetting[] = "/sys/kernel/mm/transparent_hugepage/enabled";
 
-size_t read_text(const char* path, char* text, size_t size) {
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const ssize_t length = read(file, text, size - 1);
-  close(file);
-  text[length > 0 ? length : 0] = '\0';
-  return length > 0 ? static_cast<size_t>(length) : 0;
-}
-
 bool write_setting(const char* value) {
   const int file = open(kSetting, O_WRONLY | O_CLOEXEC);
   if (file < 0) return false;
@@ -38,16 +29,14 @@ bool write_setting(const char* value) {
 // Bytes of this process in huge pages.
 size_t huge_bytes() {
   char text[4 * kKiB];
-  if (read_text("/proc/self/smaps_rollup", text, sizeof text) == 0) return 0;
+  if (!contract::read_text("/proc/self/smaps_rollup", text)) return 0;
   const char* line = strstr(text, "AnonHugePages:");
   return line != nullptr ? strtoul(line + strlen("AnonHugePages:"), nullptr, 10) * kKiB : 0;
 }
 
 bool system_has_huge_pages() {
   char text[256];
-  if (read_text(kSetting, text, sizeof text) == 0 || strstr(text, "[never]") != nullptr) {
-    return false;
-  }
+  if (!contract::read_text(kSetting, text) || strstr(text, "[never]") != nullptr) return false;
   constexpr size_t kHuge = 2 * kMiB;
   char* memory = static_cast<char*>(
       mmap(nullptr, 2 * kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -130,7 +119,7 @@ CASE(none_are_asked_for_when_that_is_switched_off) {
     return;
   }
   char text[256];
-  read_text(kSetting, text, sizeof text);
+  (void)contract::read_text(kSetting, text);
   for (size_t i = 0; i < kBlocks; ++i) {
     block[i] = malloc(kSize);
     REQUIRE(block[i] != nullptr);
@@ -152,7 +141,7 @@ CASE(a_small_program_is_small_under_every_setting) {
     return;
   }
   char before[256];
-  if (read_text(kSetting, before, sizeof before) == 0) {
+  if (!contract::read_text(kSetting, before)) {
     contract::say("note: this system has no huge pages");
     return;
   }

@@ -24,15 +24,22 @@ inline constexpr size_t kKiB = size_t{1} << 10;
 inline constexpr size_t kMiB = size_t{1} << 20;
 inline constexpr size_t kGiB = size_t{1} << 30;
 
+// Reads the beginning of a file as a string; false when there is none.
+template <size_t capacity>
+bool read_text(const char* path, char (&text)[capacity]) {
+  text[0] = '\0';
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  const ssize_t length = read(file, text, capacity - 1);
+  close(file);
+  if (length > 0) text[length] = '\0';
+  return length > 0;
+}
+
 // The numbers of /proc/self/statm: total virtual pages, resident pages.
 inline size_t statm_bytes(int field) {
   char text[256];
-  const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const ssize_t length = read(file, text, sizeof text - 1);
-  close(file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
+  if (!read_text("/proc/self/statm", text)) return 0;
   const char* at = text;
   for (int i = 0; i < field; ++i) {
     at = strchr(at, ' ');
@@ -67,12 +74,7 @@ inline void sleep_milliseconds(long milliseconds) {
 // The threads that the kernel counts; 0 where it does not tell.
 inline size_t count_threads() {
   char text[2048];
-  const int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const ssize_t length = read(file, text, sizeof text - 1);
-  close(file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
+  if (!read_text("/proc/self/status", text)) return 0;
   const char* line = strstr(text, "\nThreads:");
   return line == nullptr ? 0 : strtoul(line + 9, nullptr, 10);
 }
