@@ -16,12 +16,16 @@ MAGICK_MEMORY_LIMIT=2MiB MAGICK_MAP_LIMIT=0 convert a.ppm -rotate 45 f.ppm; md5s
 convert missing.png out.png 2>&1 | grep -c 'unable to open' || true
 """, weight=Weight.HEAVY)
 
+# With two threads libx264 reads memory that it never wrote: glibc's MALLOC_PERTURB_ changes what it
+# gives as well. So of that run only the number of frames is compared.
 CASES["ffmpeg"] = Case(["ffmpeg", "ffprobe"], r"""
 quiet='-hide_banner -loglevel error -nostdin -fflags +bitexact -flags +bitexact'
 ffmpeg $quiet -f lavfi -i testsrc2=size=320x240:rate=25:duration=4 \
   -f lavfi -i sine=frequency=440:duration=4 -threads 4 -c:v mpeg4 -q:v 5 -c:a flac -y a.mkv
 ffmpeg $quiet -i a.mkv -f md5 - ; ffmpeg $quiet -i a.mkv -map 0:v -f framemd5 - | tail -n 3
-ffmpeg $quiet -i a.mkv -threads 2 -c:v libx264 -preset veryfast -x264-params threads=2 -an -y b.mp4
+ffmpeg $quiet -i a.mkv -threads 2 -c:v libx264 -preset veryfast -x264-params threads=2 -an -y t.mp4
+ffprobe -v error -show_entries stream=codec_name,nb_frames -count_frames -of csv t.mp4
+ffmpeg $quiet -i a.mkv -threads 1 -c:v libx264 -preset veryfast -x264-params threads=1 -an -y b.mp4
 ffmpeg $quiet -i b.mp4 -vf 'scale=200:150,hue=s=0,split[x][y];[x]vflip[z];[z][y]hstack' -f md5 -
 ffprobe -v error -show_entries stream=codec_name,nb_frames -count_frames -of csv b.mp4
 ffmpeg $quiet -i a.mkv -vn -c:a aac -b:a 64k -y c.m4a; ffprobe -v error -show_entries \
