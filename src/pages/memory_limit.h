@@ -25,16 +25,15 @@ class MemoryLimit {
   void set_wanted(Bytes limit, LimitKind kind) {
     kind_.store(kind, std::memory_order_relaxed);
     wanted_.store(limit.value, std::memory_order_relaxed);
-    update();
   }
   // kNone bytes: the container has no limit.
-  void set_container(Bytes limit) {
-    container_.store(limit.value, std::memory_order_relaxed);
-    update();
-  }
+  void set_container(Bytes limit) { container_.store(limit.value, std::memory_order_relaxed); }
 
   // kNone when there is no limit.
-  size_t bytes() const { return effective_.load(std::memory_order_relaxed); }
+  size_t bytes() const {
+    const size_t wanted = wanted_.load(std::memory_order_relaxed);
+    return wanted != 0 ? wanted : container_.load(std::memory_order_relaxed);
+  }
   bool is_set() const { return bytes() != kNone; }
   bool is_hard() const {
     return kind_.load(std::memory_order_relaxed) == LimitKind::kHard &&
@@ -42,13 +41,6 @@ class MemoryLimit {
   }
 
  private:
-  void update() {
-    const size_t wanted = wanted_.load(std::memory_order_relaxed);
-    effective_.store(wanted != 0 ? wanted : container_.load(std::memory_order_relaxed),
-                     std::memory_order_relaxed);
-  }
-
-  std::atomic<size_t> effective_{kNone};
   std::atomic<size_t> container_{kNone};
   std::atomic<size_t> wanted_{0};
   std::atomic<LimitKind> kind_{LimitKind::kSoft};
