@@ -13,17 +13,6 @@ constinit thread_local CacheSlot current_thread_cache SPANMALLOC_INITIAL_EXEC_TL
     &empty_thread_cache};
 constinit thread_local ThreadCache* withheld_thread_cache SPANMALLOC_INITIAL_EXEC_TLS = nullptr;
 
-namespace {
-
-// A fork of another thread sees the stores before this point if it sees one of those after it: the
-// compiler keeps their order, and while the kernel copies the memory of a process, a thread that
-// writes to what is copied already waits. repair_if_orphaned() relies on it.
-void step_for_fork() {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
-
-}  // namespace
-
 void SentinelTable::open(ListKey key) {
   key_ = key;
   sentinel_without_room()->make_sentinel(key, 0, SealCheck::kAtFree);
@@ -98,6 +87,7 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
   }
   FreeNode* object = list.top;
   set_head_list(size_class, {object->next(key_), list.capacity});
+  step_for_fork();
   object->remove_seal();
   *content = MemoryContent::kUnknown;
   return object;

@@ -34,6 +34,13 @@
 
 namespace spanmalloc {
 
+// A fork of another thread sees the stores before this point if it sees one of those after it: the
+// compiler keeps their order, and while the kernel copies the memory of a process, a thread that
+// writes to what is copied already waits. repair_if_orphaned() relies on it.
+inline void step_for_fork() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
 // The ends of lists, one for each class and capacity, made when they are first asked for. A list
 // starts small and its class's capacity grows fourfold when the lists overflow and the budget
 // allows it, so that a thread that frees little keeps little. Class 0 has the end of lists without

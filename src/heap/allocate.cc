@@ -155,6 +155,7 @@ void push_small(FreeNode* object, SizeClass size_class) {
     if (handed_over) heap.scavenger().note_depot_grown();
   }
   object->link_above(cache->head(size_class), cache->key());
+  step_for_fork();
   cache->set_head(size_class, object);
 }
 

@@ -65,6 +65,7 @@ Object pop_checked(ThreadCache& cache, SizeClass size_class) {
                            kSizeClasses[size_class].object_bytes);
   }
   cache.set_head(size_class, next);
+  step_for_fork();
   object->remove_seal();
   return {object, MemoryContent::kUnknown};
 }
