@@ -64,14 +64,14 @@ class HugePageSchedule {
 // What the kernel's answers say about asking on.
 class HugePageBackoff {
  public:
-  // Refusals in a row, of different chunks, after which nothing more is asked for in this process:
-  // an old kernel, or a process that must not have huge pages.
+  // Refusals in a row after which nothing more is asked for, for a long time: an old kernel, or a
+  // process that must not have huge pages. Then one more refusal is enough.
   static constexpr uint32_t kMaxRefusals = 8;
+  static constexpr uint32_t kPauseAfterRefusals = 1024;
   static constexpr uint32_t kLongestPause = 64;
 
   // Whether to ask in the epoch that begins. Called once an epoch.
   bool may_ask() {
-    if (refusals_ >= kMaxRefusals) return false;
     if (pause_left_ == 0) return true;
     --pause_left_;
     return false;
@@ -81,18 +81,23 @@ class HugePageBackoff {
     refusals_ = 0;
     pause_ = 0;
   }
-  void note_refused() { ++refusals_; }
+  void note_refused() {
+    if (++refusals_ < kMaxRefusals) return;
+    refusals_ = kMaxRefusals - 1;
+    pause_left_ = kPauseAfterRefusals;
+  }
   // There is no huge page to be had: this epoch's work ends, and each time in a row the pause is
   // twice as long.
   void note_not_now() {
     pause_ = std::clamp<uint32_t>(pause_ * 2, 1, kLongestPause);
     pause_left_ = pause_;
   }
-  bool has_given_up() const { return refusals_ >= kMaxRefusals; }
   bool is_pausing() const { return pause_left_ > 0; }
 
   void check_invariants() const {
-    SPANMALLOC_CHECK(pause_left_ <= pause_ && pause_ <= kLongestPause,
+    SPANMALLOC_CHECK(refusals_ < kMaxRefusals, "refusals of huge pages without a pause");
+    const uint32_t longest = refusals_ + 1 == kMaxRefusals ? kPauseAfterRefusals : pause_;
+    SPANMALLOC_CHECK(pause_left_ <= longest && pause_ <= kLongestPause,
                      "a pause between huge pages is longer than it was made");
   }
 

@@ -31,7 +31,7 @@ Bytes HugePageKeeper::run_epoch(const Options& options, const ScavengePacer& pac
     cursor_ = found.next;
     if (found.end == PageHeap::SearchEnd::kOver) break;
     if (found.pages.count.value > 0) done += ask_for(found.pages, is_to_end);
-    if (backoff_.has_given_up() || backoff_.is_pausing()) break;
+    if (backoff_.is_pausing()) break;
     if (is_to_end.load(std::memory_order_relaxed) != 0) break;
     clock.sleep_ns(pacer.sleep_after(clock.thread_cpu_ns() - started));
   } while (clock.monotonic_ns() < end_ns);
@@ -42,28 +42,30 @@ Bytes HugePageKeeper::ask_for(PageRange chunk, const std::atomic<uint32_t>& is_t
   Bytes done{};
   for (PageNumber first = chunk.first; first < chunk.end();
        first = first + PageCount{kPagesPerHugePage}) {
-    done += ask_for_unit({first, {kPagesPerHugePage}});
-    if (backoff_.is_pausing() || is_to_end.load(std::memory_order_relaxed) != 0) break;
+    // What is refused of a chunk is so for a reason that holds for all of it.
+    if (!ask_for_unit({first, {kPagesPerHugePage}}, done)) break;
+    if (is_to_end.load(std::memory_order_relaxed) != 0) break;
   }
   return done;
 }
 
-Bytes HugePageKeeper::ask_for_unit(PageRange unit) {
+bool HugePageKeeper::ask_for_unit(PageRange unit, Bytes& done) {
   const Bytes own = page_heap_.own_resident_bytes(unit);
-  if (own.value == 0 || own < page_heap_.expected_resident_bytes(unit)) return {};
+  if (own.value == 0 || own < page_heap_.expected_resident_bytes(unit)) return true;
   switch (page_heap_.collapse(unit)) {
     case platform::CollapseResult::kDone:
       backoff_.note_done();
       page_heap_.note_backed(unit);
-      return unit.count.bytes();
+      done += unit.count.bytes();
+      return true;
     case platform::CollapseResult::kNotNow:
       backoff_.note_not_now();
-      return {};
+      return false;
     case platform::CollapseResult::kRefused:
       backoff_.note_refused();
-      return {};
+      return false;
   }
-  return {};
+  return false;
 }
 
 }  // namespace spanmalloc

@@ -41,7 +41,8 @@ class HugePageKeeper {
 
   platform::HugePageMode mode();
   Bytes ask_for(PageRange chunk, const std::atomic<uint32_t>& is_to_end);
-  Bytes ask_for_unit(PageRange unit);
+  // False when the kernel gave none.
+  [[nodiscard]] bool ask_for_unit(PageRange unit, Bytes& done);
 
   PageHeap& page_heap_;
   HugePageBackoff backoff_;

@@ -98,7 +98,7 @@ TEST(HugePageBackoff, PausesTwiceAsLongEachTimeThereIsNone) {
   EXPECT_TRUE(backoff.may_ask());
 }
 
-TEST(HugePageBackoff, GivesUpAfterRefusalsInARowOnly) {
+TEST(HugePageBackoff, PausesForLongAfterRefusalsInARowOnly) {
   HugePageBackoff backoff;
   for (int round = 0; round < 3; ++round) {
     for (uint32_t i = 0; i + 1 < HugePageBackoff::kMaxRefusals; ++i) backoff.note_refused();
@@ -106,8 +106,15 @@ TEST(HugePageBackoff, GivesUpAfterRefusalsInARowOnly) {
     backoff.note_done();
   }
   for (uint32_t i = 0; i < HugePageBackoff::kMaxRefusals; ++i) backoff.note_refused();
-  EXPECT_TRUE(backoff.has_given_up());
-  for (int epoch = 0; epoch < 1000; ++epoch) EXPECT_FALSE(backoff.may_ask());
+  // Then one question is left for each such time.
+  for (int round = 0; round < 3; ++round) {
+    for (uint32_t epoch = 0; epoch < HugePageBackoff::kPauseAfterRefusals; ++epoch) {
+      EXPECT_FALSE(backoff.may_ask());
+      backoff.check_invariants();
+    }
+    EXPECT_TRUE(backoff.may_ask());
+    backoff.note_refused();
+  }
 }
 
 // The chunks found in one epoch.

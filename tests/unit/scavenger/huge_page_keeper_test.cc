@@ -131,13 +131,21 @@ TEST(HugePageKeeper, PausesWhenThereIsNoHugePage) {
   EXPECT_EQ(test.run_epochs(2), kEnough - kChunkBytes);
 }
 
-TEST(HugePageKeeper, GivesUpWhereItIsRefused) {
+TEST(HugePageKeeper, AsksHardlyEverWhereItIsRefused) {
   Fixture test;
   test.source.set_collapse_result(CollapseResult::kRefused);
   test.run_epochs(100);
-  const size_t asked = test.source.take_collapses().size();
-  EXPECT_GE(asked, HugePageBackoff::kMaxRefusals);
-  EXPECT_LE(asked, HugePageBackoff::kMaxRefusals + 1);
+  // One huge page of each chunk.
+  const std::vector<PageRange> asked = test.source.take_collapses();
+  ASSERT_EQ(asked.size(), HugePageBackoff::kMaxRefusals);
+  for (size_t index = 0; index < asked.size(); ++index) {
+    EXPECT_EQ(asked[index].first.value, index * kPagesPerChunk);
+  }
+  test.run_epochs(HugePageBackoff::kPauseAfterRefusals);
+  EXPECT_EQ(test.source.take_collapses().size(), 1u);
+  // A process that may have some again gets them.
+  test.source.set_collapse_result(CollapseResult::kDone);
+  EXPECT_GT(test.run_epochs(HugePageBackoff::kPauseAfterRefusals + 40), 0u);
 }
 
 TEST(HugePageKeeper, KeepsThePace) {
