@@ -16,8 +16,7 @@ constexpr size_t kFilePathBytes = CgroupPlace::kBytes + 64;
 
 // Calls visit(TextPiece) for each line of a file. Lines longer than the buffer are passed over.
 template <typename Visit>
-void for_each_line(const char* path, Visit visit) {
-  const RawFile file(path);
+void for_each_line(const RawFile& file, Visit visit) {
   char buffer[kBufferBytes];
   size_t filled = 0;
   bool too_long = false;
@@ -90,7 +89,9 @@ void for_each_group(const CgroupPlace& place, Visit visit) {
 void locate(const char* root, const char* controller, CgroupPlace* place) {
   char path[CgroupPlace::kBytes];
   size_t path_length = 0;
-  for_each_line(FilePath(root, "/proc/self/cgroup").text(), [&](TextPiece line) {
+  const RawFile groups(FilePath(root, "/proc/thread-self/cgroup").text(),
+                       FilePath(root, "/proc/self/cgroup").text());
+  for_each_line(groups, [&](TextPiece line) {
     const TextPiece found = cgroup_path_in(line, controller);
     if (found.begin == nullptr || found.length > sizeof(path) || path_length > 0) return;
     memcpy(path, found.begin, found.length);
@@ -98,7 +99,9 @@ void locate(const char* root, const char* controller, CgroupPlace* place) {
   });
   *place = {};
   if (path_length == 0) return;
-  for_each_line(FilePath(root, "/proc/self/mountinfo").text(), [&](TextPiece line) {
+  const RawFile mounts(FilePath(root, "/proc/thread-self/mountinfo").text(),
+                       FilePath(root, "/proc/self/mountinfo").text());
+  for_each_line(mounts, [&](TextPiece line) {
     CgroupMount mount;
     if (place->found() || !cgroup_mount_in(line, controller, &mount)) return;
     (void)make_cgroup_place(root, mount, {path, path_length}, place);

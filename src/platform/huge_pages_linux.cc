@@ -60,7 +60,7 @@ CollapseResult collapse(uintptr_t address, size_t bytes) {
 
 size_t own_resident_bytes(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
-  const RawFile file("/proc/self/pagemap");
+  const RawFile file("/proc/thread-self/pagemap", "/proc/self/pagemap");
   size_t own = 0;
   uint64_t entries[kEntriesPerRead];
   const size_t end = (address + bytes) / page_bytes();

@@ -14,8 +14,13 @@ namespace spanmalloc::platform {
 class RawFile {
  public:
   // Opens `path`. errno is lost.
-  explicit RawFile(const char* path)
-      : descriptor_(static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC))) {}
+  explicit RawFile(const char* path) : descriptor_(open(path)) {}
+  // The first of both that can be opened. What the system tells of a process is asked for by the
+  // thread's name for it, since that of the process is empty once its first thread has ended, and
+  // by the latter where the system does not know the former.
+  RawFile(const char* path, const char* otherwise) : RawFile(path) {
+    if (descriptor_ < 0) descriptor_ = open(otherwise);
+  }
   ~RawFile() {
     if (descriptor_ >= 0) syscall(SYS_close, descriptor_);
   }
@@ -44,9 +49,12 @@ class RawFile {
   }
 
  private:
+  static int open(const char* path) {
+    return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
+  }
   static size_t positive(long count) { return count > 0 ? static_cast<size_t>(count) : 0; }
 
-  const int descriptor_;
+  int descriptor_;
 };
 
 }  // namespace spanmalloc::platform

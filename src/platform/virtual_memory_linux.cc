@@ -377,8 +377,12 @@ void populate(uintptr_t address, size_t bytes) {
   // An older kernel refuses them all.
   static constinit std::atomic<bool> refused{false};
   if (refused.load(std::memory_order_relaxed)) return;
+  // Parts of a page are left to the first touch: the rest of it belongs to somebody else.
+  const uintptr_t begin = (address + page_bytes() - 1) / page_bytes() * page_bytes();
+  const uintptr_t end = (address + bytes) / page_bytes() * page_bytes();
+  if (begin >= end) return;
   ErrnoGuard errno_guard;
-  const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_POPULATE_WRITE);
+  const int result = madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
   if (result != 0 && errno == EINVAL) refused.store(true, std::memory_order_relaxed);
 }
 
@@ -417,7 +421,7 @@ size_t physical_memory() {
 size_t resident_bytes() {
   ErrnoGuard errno_guard;
   char text[128];
-  if (!RawFile("/proc/self/statm").read_text(text)) return 0;
+  if (!RawFile("/proc/thread-self/statm", "/proc/self/statm").read_text(text)) return 0;
   const char* cursor = text;
   while (*cursor != '\0' && *cursor != ' ') ++cursor;  // the first field is the address space
   size_t pages = 0;

@@ -2,6 +2,7 @@
 // metadata, less what was given back inside of spans, is what the process holds.
 #include <dlfcn.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -157,6 +158,21 @@ CASE(freed_large_blocks_count_neither_as_live_nor_as_held) {
   EXPECT_EQ(stats.live_large, before.live_large);
   const size_t held_before = before.in_use - before.released_in_spans;
   EXPECT(stats.in_use - stats.released_in_spans < held_before + 20 * contract::kMiB);
+}
+
+// The kernel's file of the process is that of its first thread.
+CASE(the_resident_memory_is_known_when_the_first_thread_has_ended) {
+  if (contract::not_promised_by_libc()) return;
+  const auto end_of_another_thread = [](void*) -> void* {
+    contract::sleep_milliseconds(200);
+    _exit(stats_now().resident > 0 ? 7 : 1);
+  };
+  const int status = contract::run_in_child(20, [&] {
+    pthread_t thread;
+    if (pthread_create(&thread, nullptr, end_of_another_thread, nullptr) == 0)
+      pthread_exit(nullptr);
+  });
+  EXPECT_EQ(status, 7);
 }
 
 RUN_CASES()
