@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <new>
 
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
@@ -14,15 +15,38 @@ using namespace spanmalloc;
 
 namespace {
 
-// The program's function; the scavenger knows the one below, which has its own types.
-constinit std::atomic<spanmalloc_pressure_callback> pressure_callback{nullptr};
+// A function of the program with its context: the context of the one below, which has the
+// scavenger's types. Kept for good and used again for the same two, since a thread may still read
+// it when the program has set another.
+struct ProgramCallback {
+  spanmalloc_pressure_callback function;
+  void* context;
+  ProgramCallback* next;
+};
+
+constinit std::atomic<ProgramCallback*> program_callbacks{nullptr};
+
+// nullptr when the system refuses memory.
+ProgramCallback* program_callback(spanmalloc_pressure_callback function, void* context) {
+  ProgramCallback* first = program_callbacks.load(std::memory_order_acquire);
+  for (ProgramCallback* each = first; each != nullptr; each = each->next) {
+    if (each->function == function && each->context == context) return each;
+  }
+  void* memory = heap.arena().allocate(sizeof(ProgramCallback), alignof(ProgramCallback));
+  if (memory == nullptr) return nullptr;
+  auto* added = new (memory) ProgramCallback{function, context, first};
+  // Release: who finds it finds it whole.
+  while (!program_callbacks.compare_exchange_weak(added->next, added, std::memory_order_release,
+                                                  std::memory_order_relaxed)) {
+  }
+  return added;
+}
 
 void call_program(PressureReason reason, size_t excess_bytes, void* context) {
   static_assert(static_cast<int>(PressureReason::kLimit) == SPANMALLOC_PRESSURE_LIMIT);
   static_assert(static_cast<int>(PressureReason::kSystem) == SPANMALLOC_PRESSURE_SYSTEM);
-  const spanmalloc_pressure_callback callback = pressure_callback.load(std::memory_order_acquire);
-  if (callback == nullptr) return;
-  callback(static_cast<spanmalloc_pressure>(reason), excess_bytes, context);
+  const auto* callback = static_cast<const ProgramCallback*>(context);
+  callback->function(static_cast<spanmalloc_pressure>(reason), excess_bytes, callback->context);
 }
 
 }  // namespace
@@ -88,9 +112,11 @@ SPANMALLOC_EXPORT int spanmalloc_set_pressure_callback(spanmalloc_pressure_callb
                                                        void* context) {
   platform::ErrnoGuard errno_guard;
   if (!heap.open()) return -1;
-  pressure_callback.store(callback, std::memory_order_release);
-  const PressureCallback called = callback != nullptr ? &call_program : nullptr;
-  return heap.scavenger().set_pressure_callback(called, context) ? 0 : -1;
+  Scavenger& scavenger = heap.scavenger();
+  if (callback == nullptr) return scavenger.set_pressure_callback(nullptr, nullptr) ? 0 : -1;
+  ProgramCallback* called = program_callback(callback, context);
+  if (called == nullptr) return -1;
+  return scavenger.set_pressure_callback(&call_program, called) ? 0 : -1;
 }
 
 SPANMALLOC_EXPORT size_t spanmalloc_scavenge_epoch(void) {

@@ -63,6 +63,41 @@ int child() {
   return contract::has_failed() ? 1 : 0;
 }
 
+int mismatches = 0;
+int pair_calls = 0;
+int first_context;
+int second_context;
+
+template <int* expected>
+void check_context(int, size_t, void* context) {
+  if (context != expected) __atomic_add_fetch(&mismatches, 1, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&pair_calls, 1, __ATOMIC_RELAXED);
+}
+
+// Sets one function and the other, all the time that the limit is passed.
+int replacing_child() {
+  const auto set_callback =
+      reinterpret_cast<SetCallback>(dlsym(RTLD_DEFAULT, "spanmalloc_set_pressure_callback"));
+  const auto set_limit =
+      reinterpret_cast<SetLimit>(dlsym(RTLD_DEFAULT, "spanmalloc_set_memory_limit"));
+  if (set_callback == nullptr || set_limit == nullptr) return 2;
+  void* block = malloc(8 * kMiB);
+  memset(block, 1, 8 * kMiB);
+  EXPECT_EQ(set_limit(4 * kMiB, 0), 0);
+  const size_t before = contract::resident_bytes();
+  const double end = contract::now() + 1;
+  while (contract::now() < end || __atomic_load_n(&pair_calls, __ATOMIC_RELAXED) == 0) {
+    EXPECT_EQ(set_callback(check_context<&first_context>, &first_context), 0);
+    EXPECT_EQ(set_callback(check_context<&second_context>, &second_context), 0);
+  }
+  EXPECT_EQ(set_callback(nullptr, nullptr), 0);
+  EXPECT_EQ(__atomic_load_n(&mismatches, __ATOMIC_RELAXED), 0);
+  // Nothing is kept for a function that was set before.
+  EXPECT(contract::resident_bytes() < before + 2 * kMiB);
+  free(block);
+  return contract::has_failed() ? 1 : 0;
+}
+
 int child_without_thread() {
   const auto set_callback =
       reinterpret_cast<SetCallback>(dlsym(RTLD_DEFAULT, "spanmalloc_set_pressure_callback"));
@@ -94,6 +129,11 @@ int run_with(const char* options, const char* name) {
 CASE(a_passed_limit_is_told_on_another_thread) {
   if (contract::not_promised_by_libc()) return;
   EXPECT_EQ(run_with("epoch_ms=50:cgroup=0:pressure=0", "child"), 0);
+}
+
+CASE(a_function_is_called_with_its_own_context) {
+  if (contract::not_promised_by_libc()) return;
+  EXPECT_EQ(run_with("epoch_ms=10:cgroup=0:pressure=0", "replace"), 0);
 }
 
 CASE(without_a_thread_there_is_no_call) {
@@ -130,6 +170,7 @@ CASE(calls_tick_and_the_trace_has_a_line_for_each) {
 int main(int argc, char** argv) {
   const char* name = argc > 1 ? argv[1] : "";
   if (strcmp(name, "child") == 0) return child();
+  if (strcmp(name, "replace") == 0) return replacing_child();
   if (strcmp(name, "none") == 0) return child_without_thread();
   if (strcmp(name, "tick") == 0) return ticking_child();
   return contract::run_cases(argc, argv);
