@@ -27,6 +27,10 @@ constexpr uint64_t kPressedRetainPercent = 1;
 // While it rests in the midst of a tick, the thread looks so often whether it is to end.
 constexpr uint64_t kRestLookNs = 250'000'000;
 
+// A tick of the thread releases free pages for so many epochs at most, so that pressure which
+// begins meanwhile is seen, and what else is to be done gets its turn.
+constexpr uint64_t kReleaseEpochs = 4;
+
 // Pressure is looked at when at least this much is free.
 constexpr size_t kPressureLookBytes = size_t{1} << 20;
 
@@ -187,6 +191,7 @@ size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most, Ep
   page_heap_.set_idle_age(static_cast<uint32_t>(options_[Option::kIdleAgeEpochs]));
   page_heap_.set_retention_goal(Bytes{by_age ? SIZE_MAX : pacer.goal(recent_peak())});
   const bool is_paced = at_most == SIZE_MAX && cause != EpochCause::kCall;
+  const uint64_t end_ns = clock_.monotonic_ns() + kReleaseEpochs * epoch_ns();
   size_t released = 0;
   while (released < at_most) {
     const size_t step = std::min({surplus(pacer), at_most - released, kStepBytes});
@@ -195,7 +200,9 @@ size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most, Ep
     const size_t bytes = page_heap_.scavenge(Bytes{step}, release_mode()).value;
     if (bytes == 0) break;
     released += bytes;
-    if (is_paced && !rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
+    if (!is_paced) continue;
+    if (!rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
+    if (clock_.monotonic_ns() >= end_ns) break;
   }
   return released;
 }

@@ -139,12 +139,13 @@ class Scavenger {
   bool has_thread() const { return state_.load(std::memory_order_acquire) >= kRunning; }
 
  private:
-  // kRefused: no thread can be had in this process. The thread sleeps on this word.
+  // kRefused: the system gave no thread, and may give one later. The thread sleeps on this word.
   enum State : uint32_t { kNoThread, kRefused, kRunning, kParked };
 
   static void thread_body(void* self);
   void run();
   void start_thread();
+  void forget_refusal();
   void restart();
   // Each tells whether the thread should go on.
   [[nodiscard]] bool sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs);
@@ -230,6 +231,8 @@ class Scavenger {
   size_t threads_started_before_ = 0;
   // When ticks without a thread are due.
   std::atomic<uint64_t> next_tick_ns_{0};
+  // When a thread that was refused is asked for again.
+  std::atomic<uint64_t> ask_again_ns_{0};
   std::atomic<uint32_t> depot_calls_{0};
 };
 

@@ -53,6 +53,11 @@ constexpr uint64_t kThreadEndWaitNs = 5 * kNsPerMs;
 constexpr int kThreadEndRounds = 4;
 constexpr uint64_t kSendAwayNs = 1000 * kNsPerMs;
 
+// A thread that the system refused is asked for again after this time: others may have ended. A
+// filter of system calls stays.
+constexpr uint64_t kAskAgainNs = 10'000 * kNsPerMs;
+constexpr uint64_t kNeverAgain = UINT64_MAX;
+
 }  // namespace
 
 bool Scavenger::has_much_to_release() const {
@@ -96,7 +101,13 @@ void Scavenger::note_growth() {
   const uint32_t state = state_.load(std::memory_order_relaxed);
   if (!can_run()) return;
   if (state == kNoThread && page_heap_.in_use_bytes() >= kStartBytes) return start_thread();
-  if (state == kRefused) return tick_without_thread();
+  if (state == kRefused) {
+    if (clock_.monotonic_ns() < ask_again_ns_.load(std::memory_order_relaxed)) {
+      return tick_without_thread();
+    }
+    forget_refusal();
+    return start_thread();
+  }
   // A heap that grows may come to be worth huge pages.
   if (state == kParked && changed_much()) return wake();
   note_pages_freed();
@@ -172,6 +183,7 @@ bool Scavenger::set_pressure_callback(PressureCallback callback, void* context) 
   if (callback == nullptr) return true;
   if (!can_run()) return false;
   if (state_.load(std::memory_order_relaxed) == kParked) wake();
+  forget_refusal();
   start_thread();
   return has_thread();
 }
@@ -220,10 +232,16 @@ void Scavenger::start_thread() {
   wants_restart_.store(false, std::memory_order_relaxed);
   has_ended_.store(false, std::memory_order_relaxed);
   freed_without_thread_.store(false, std::memory_order_relaxed);
-  if (platform::system_calls_are_filtered() ||
-      !platform::start_background_thread(&Scavenger::thread_body, this)) {
-    state_.store(kRefused, std::memory_order_relaxed);
-  }
+  const bool is_filtered = platform::system_calls_are_filtered();
+  if (!is_filtered && platform::start_background_thread(&Scavenger::thread_body, this)) return;
+  ask_again_ns_.store(is_filtered ? kNeverAgain : clock_.monotonic_ns() + kAskAgainNs,
+                      std::memory_order_relaxed);
+  state_.store(kRefused, std::memory_order_relaxed);
+}
+
+void Scavenger::forget_refusal() {
+  uint32_t expected = kRefused;
+  (void)state_.compare_exchange_strong(expected, kNoThread, std::memory_order_relaxed);
 }
 
 void Scavenger::thread_body(void* self) {
@@ -273,7 +291,7 @@ bool Scavenger::sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs)
   uint64_t earliest = now + epoch_ns() / kTicksPerEpoch;
   do {
     if (now < due) platform::futex_wait(state_, kRunning, due - now);
-    if (is_sent_away() || is_last_thread()) return end_thread(kRunning);
+    if (!can_run() || is_sent_away() || is_last_thread()) return end_thread(kRunning);
     now = clock_.monotonic_ns();
     if (!hastened_.load(std::memory_order_relaxed) || now >= due) continue;
     if (now < earliest) platform::sleep_ns(earliest - now);
@@ -308,7 +326,7 @@ bool Scavenger::park() {
     if (now >= end && page_heap_.retained_bytes() < kStartBytes) return end_thread(kParked);
     const uint64_t wait_ns = now < end ? std::min(end - now, kParkedLookNs) : kParkedLookNs;
     platform::futex_wait(state_, kParked, wait_ns);
-    if (is_sent_away() || is_last_thread()) return end_thread(kParked);
+    if (!can_run() || is_sent_away() || is_last_thread()) return end_thread(kParked);
   }
   state_.store(kRunning, std::memory_order_relaxed);
   return true;

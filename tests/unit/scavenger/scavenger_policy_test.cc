@@ -1,5 +1,6 @@
 // Limits, pressure, causes of epochs, and the policy of idle age.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <string>
 #include <vector>
@@ -261,6 +262,58 @@ TEST(ScavengerThreadLife, WaitsWithALargeHeapEndsWithASmallOneAndMallocStartsItA
   test.scavenger.note_pages_freed();
   wait_for_end();
   EXPECT_FALSE(test.scavenger.has_thread());
+}
+
+TEST(ScavengerThreadLife, TheThreadEndsWhenTheScavengerIsSwitchedOff) {
+  static Threaded& test = *new Threaded;
+  ASSERT_NE(test.new_large(80 * kMiB), nullptr);
+  test.scavenger.note_growth();
+  ASSERT_TRUE(test.scavenger.has_thread());
+  ASSERT_TRUE(test.options.set(Option::kScavenger, 0));
+  for (int round = 0; round < 4000 && test.scavenger.has_thread(); ++round) {
+    platform::sleep_ns(5 * kNsPerMs);
+  }
+  EXPECT_FALSE(test.scavenger.has_thread());
+  test.scavenger.note_growth();
+  EXPECT_FALSE(test.scavenger.has_thread());
+  ASSERT_TRUE(test.options.set(Option::kScavenger, 1));
+  test.scavenger.note_growth();
+  EXPECT_TRUE(test.scavenger.has_thread());
+}
+
+// Refuses the process all further memory, and so the stack of a new thread.
+class NoMoreMemory {
+ public:
+  NoMoreMemory() {
+    EXPECT_EQ(getrlimit(RLIMIT_AS, &before_), 0);
+    const rlimit none{0, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_AS, &none), 0);
+  }
+  ~NoMoreMemory() { EXPECT_EQ(setrlimit(RLIMIT_AS, &before_), 0); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST(ScavengerThreadLife, AThreadThatWasRefusedIsAskedForAgain) {
+  if constexpr (!platform::kAddressHintsAllowed)
+    GTEST_SKIP() << "the sanitizer needs memory itself";
+  static Fixture& test = *new Fixture;
+  constexpr uint64_t kLong = 60'000 * kNsPerMs;
+  ASSERT_NE(test.new_large(80 * kMiB), nullptr);
+  {
+    const NoMoreMemory no_more_memory;
+    test.scavenger.note_growth();
+    ASSERT_FALSE(test.scavenger.has_thread());
+    test.clock.advance(kLong);
+    test.scavenger.note_growth();
+    ASSERT_FALSE(test.scavenger.has_thread());
+  }
+  test.scavenger.note_growth();
+  EXPECT_FALSE(test.scavenger.has_thread()) << "not at every growth";
+  test.clock.advance(kLong);
+  test.scavenger.note_growth();
+  EXPECT_TRUE(test.scavenger.has_thread());
 }
 
 TEST(ScavengerThreadLife, ACallbackStartsAndKeepsTheThread) {
