@@ -16,13 +16,14 @@ platform::HugePageMode HugePageKeeper::mode() {
 }
 
 Bytes HugePageKeeper::run_epoch(const Options& options, const ScavengePacer& pacer,
-                                ScavengerClock& clock, const std::atomic<uint32_t>& is_to_end) {
+                                const TickRest& rest) {
   const bool may_have_any = mode() != platform::HugePageMode::kNever;
   const auto wanted = static_cast<HugePagePolicy>(options[Option::kHugePages]);
   if (!may_have_any || wanted != HugePagePolicy::kDensity || !backoff_.may_ask() ||
       page_heap_.in_use_bytes() < HugePageSchedule::kMinHeapBytes) {
     return {};
   }
+  ScavengerClock& clock = rest.clock();
   const uint64_t end_ns = clock.monotonic_ns() + options[Option::kEpochMilliseconds] * kNsPerMs;
   Bytes done{};
   do {
@@ -30,21 +31,20 @@ Bytes HugePageKeeper::run_epoch(const Options& options, const ScavengePacer& pac
     const PageHeap::DenseChunk found = page_heap_.next_dense_chunk(cursor_, epoch_);
     cursor_ = found.next;
     if (found.end == PageHeap::SearchEnd::kOver) break;
-    if (found.pages.count.value > 0) done += ask_for(found.pages, is_to_end);
+    if (found.pages.count.value > 0) done += ask_for(found.pages, rest);
     if (backoff_.is_pausing()) break;
-    if (is_to_end.load(std::memory_order_relaxed) != 0) break;
-    clock.sleep_ns(pacer.sleep_after(clock.thread_cpu_ns() - started));
+    if (!rest.sleep(pacer.sleep_after(clock.thread_cpu_ns() - started))) break;
   } while (clock.monotonic_ns() < end_ns);
   return done;
 }
 
-Bytes HugePageKeeper::ask_for(PageRange chunk, const std::atomic<uint32_t>& is_to_end) {
+Bytes HugePageKeeper::ask_for(PageRange chunk, const TickRest& rest) {
   Bytes done{};
   for (PageNumber first = chunk.first; first < chunk.end();
        first = first + PageCount{kPagesPerHugePage}) {
     // What is refused of a chunk is so for a reason that holds for all of it.
     if (!ask_for_unit({first, {kPagesPerHugePage}}, done)) break;
-    if (is_to_end.load(std::memory_order_relaxed) != 0) break;
+    if (rest.is_over()) break;
   }
   return done;
 }

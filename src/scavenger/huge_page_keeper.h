@@ -1,14 +1,13 @@
 #ifndef SPANMALLOC_SCAVENGER_HUGE_PAGE_KEEPER_H_
 #define SPANMALLOC_SCAVENGER_HUGE_PAGE_KEEPER_H_
 
-#include <atomic>
 #include <cstdint>
 
 #include "base/options.h"
 #include "pages/huge_page_schedule.h"
 #include "pages/page_heap.h"
 #include "scavenger/scavenge_pacer.h"
-#include "scavenger/scavenger_clock.h"
+#include "scavenger/tick_rest.h"
 
 namespace spanmalloc {
 
@@ -29,9 +28,8 @@ class HugePageKeeper {
 
   // One round over the heap, in the time of an epoch at most; the next call goes on from there.
   // Returns the bytes that were moved into huge pages, or lay in them already. No lock is held.
-  // Once `is_to_end` is not 0 it ends before the next unit.
-  Bytes run_epoch(const Options& options, const ScavengePacer& pacer, ScavengerClock& clock,
-                  const std::atomic<uint32_t>& is_to_end);
+  // Once the tick is over it ends before the next unit.
+  Bytes run_epoch(const Options& options, const ScavengePacer& pacer, const TickRest& rest);
 
   void check_invariants() const { backoff_.check_invariants(); }
 
@@ -40,7 +38,7 @@ class HugePageKeeper {
   static constexpr uint32_t kEpochsPerModeLook = 16;
 
   platform::HugePageMode mode();
-  Bytes ask_for(PageRange chunk, const std::atomic<uint32_t>& is_to_end);
+  Bytes ask_for(PageRange chunk, const TickRest& rest);
   // False when the kernel gave none.
   [[nodiscard]] bool ask_for_unit(PageRange unit, Bytes& done);
 

@@ -24,9 +24,6 @@ constexpr uint64_t kQuietPace = 5;
 constexpr uint64_t kPressedHaste = 10;
 constexpr uint64_t kPressedRetainPercent = 1;
 
-// While it rests in the midst of a tick, the thread looks so often whether it is to end.
-constexpr uint64_t kRestLookNs = 250'000'000;
-
 // A tick of the thread releases free pages for so many epochs at most, so that pressure which
 // begins meanwhile is seen, and what else is to be done gets its turn.
 constexpr uint64_t kReleaseEpochs = 4;
@@ -45,28 +42,6 @@ uint64_t SystemScavengerClock::thread_cpu_ns() {
 void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) {
   platform::sleep_ns(nanoseconds);
 }
-
-bool Scavenger::rest(uint64_t nanoseconds) {
-  while (nanoseconds > 0 && !is_sent_away()) {
-    const uint64_t slice = std::min(nanoseconds, kRestLookNs);
-    clock_.sleep_ns(slice);
-    nanoseconds -= slice;
-  }
-  return !is_sent_away();
-}
-
-// For a part of a tick that does not know the scavenger.
-class Scavenger::RestingClock final : public ScavengerClock {
- public:
-  explicit RestingClock(Scavenger& scavenger) : scavenger_(scavenger) {}
-
-  uint64_t monotonic_ns() override { return scavenger_.clock_.monotonic_ns(); }
-  uint64_t thread_cpu_ns() override { return scavenger_.clock_.thread_cpu_ns(); }
-  void sleep_ns(uint64_t nanoseconds) override { (void)scavenger_.rest(nanoseconds); }
-
- private:
-  Scavenger& scavenger_;
-};
 
 EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   EpochResult result;
@@ -87,8 +62,7 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
     // At the usual pace always: what it moves is no burden.
     const ScavengePacer usual{0, options_[Option::kScavengerCpuPercent],
                               watch_.processor_percent()};
-    RestingClock clock(*this);
-    result.huge_bytes = huge_pages_.run_epoch(options_, usual, clock, sent_away_).value;
+    result.huge_bytes = huge_pages_.run_epoch(options_, usual, tick_rest()).value;
   }
   if (options_[Option::kTrace] != 0) trace(result);
   if (cause == EpochCause::kTimer || cause == EpochCause::kChange) call_back(was_pressed);
@@ -143,7 +117,7 @@ size_t Scavenger::empty_sleeping_caches() {
   while (more && clock_.monotonic_ns() < end_ns) {
     const uint64_t started = clock_.thread_cpu_ns();
     emptied += sleeping_caches_.empty_next(&more);
-    if (more && !rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
+    if (more && !tick_rest().sleep(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
   }
   return emptied;
 }
@@ -201,7 +175,7 @@ size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most, Ep
     if (bytes == 0) break;
     released += bytes;
     if (!is_paced) continue;
-    if (!rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
+    if (!tick_rest().sleep(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
     if (clock_.monotonic_ns() >= end_ns) break;
   }
   return released;
@@ -220,7 +194,7 @@ size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, Epoc
     if (progress.next == kNoPage) break;
     if (cause == EpochCause::kCall) continue;
     if (at_most != SIZE_MAX) break;
-    if (!rest(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
+    if (!tick_rest().sleep(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
   } while (clock_.monotonic_ns() < end_ns);
   return released;
 }

@@ -18,6 +18,7 @@
 #include "scavenger/memory_watch.h"
 #include "scavenger/scavenge_pacer.h"
 #include "scavenger/scavenger_clock.h"
+#include "scavenger/tick_rest.h"
 
 namespace spanmalloc {
 
@@ -153,9 +154,7 @@ class Scavenger {
   [[nodiscard]] bool end_thread(uint32_t from);
   bool is_last_thread();
   bool is_sent_away() const { return sent_away_.load(std::memory_order_relaxed) != 0; }
-  // Sleeps in the midst of a tick. False when the thread is to end instead.
-  [[nodiscard]] bool rest(uint64_t nanoseconds);
-  class RestingClock;
+  TickRest tick_rest() const { return {clock_, sent_away_}; }
   // Whether the calling thread is one that start_thread() has started.
   static bool is_background_thread();
   size_t epochs_before_park() const;

@@ -32,7 +32,7 @@ struct Fixture {
     size_t bytes = 0;
     for (size_t epoch = 0; epoch < count; ++epoch) {
       heap.start_epoch();
-      bytes += keeper.run_epoch(options, ScavengePacer(0, 1), clock, is_to_end).value;
+      bytes += keeper.run_epoch(options, ScavengePacer(0, 1), TickRest(clock, is_to_end)).value;
     }
     return bytes;
   }
