@@ -224,7 +224,8 @@ bool CentralList::lend_holes(Span* span, HoleLoan& loan) const {
   // Until an object comes back, there will be nothing more to do, be it that the kernel refuses.
   span->settle_holes();
   if (units == 0) return false;
-  span->borrow(units, loan.objects);
+  // Memory behind the last object that was refused alone goes with the next objects.
+  if (!span->borrow(units, loan.objects)) return false;
   state_.with_room.update(span);
   loan.size_class = size_class_;
   loan.units = units;

@@ -91,7 +91,7 @@ class CentralList {
   size_t drain_idle(ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Lends the free objects that lie on backed holes of the span, if it is one of this class with
-  // free objects. False when it is not, or has no such holes.
+  // free objects. False when it is not, or has no such objects.
   [[nodiscard]] bool lend_holes(Span* span, HoleLoan& loan) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Ends a loan; `released` are the units of it whose memory was given back.

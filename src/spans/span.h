@@ -144,8 +144,10 @@ class Span {
   // Objects of a span, by the words of its free bits.
   using ObjectBits = uint64_t[kMaxObjectsPerSpan / 64];
   // Takes the free objects that lie on these holes out of reach, as if they were used, and writes
-  // which they are. REQUIRES: units is a part of backed_holes().
-  void borrow(uint64_t units, ObjectBits& objects);
+  // which they are. Only they keep the span from ending meanwhile: false, and nothing is taken,
+  // when there are none, since all units lie behind the last object.
+  // REQUIRES: units is a part of backed_holes().
+  [[nodiscard]] bool borrow(uint64_t units, ObjectBits& objects);
   // Makes borrowed objects free again. Returns an object that was freed meanwhile, and so twice;
   // 0 when there is none.
   [[nodiscard]] uintptr_t put_back(const ObjectBits& objects);

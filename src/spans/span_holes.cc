@@ -63,9 +63,8 @@ uint64_t Span::holes() const {
   return units;
 }
 
-void Span::borrow(uint64_t units, ObjectBits& objects) {
+bool Span::borrow(uint64_t units, ObjectBits& objects) {
   SPANMALLOC_DCHECK(!is_lent_, "a span lent twice");
-  is_lent_ = true;
   const size_t unit = unit_bytes();
   const size_t object_bytes = kSizeClasses[size_class()].object_bytes;
   for (uint64_t& word : objects) word = 0;
@@ -80,7 +79,9 @@ void Span::borrow(uint64_t units, ObjectBits& objects) {
     SPANMALLOC_DCHECK((objects[word] & ~free_bits_[word]) == 0, "a hole with a used object");
     free_bits_[word] &= ~objects[word];
     free_count_ = static_cast<uint16_t>(free_count_ - std::popcount(objects[word]));
+    is_lent_ |= objects[word] != 0;
   }
+  return is_lent_;
 }
 
 uintptr_t Span::put_back(const ObjectBits& objects) {

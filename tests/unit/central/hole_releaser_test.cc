@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <random>
 #include <thread>
@@ -205,6 +206,33 @@ TEST(HoleReleaser, ThreadsThatClaimAndFreeMeanwhileLoseNothing) {
   test.check();
   EXPECT_EQ(test.page_heap.in_use_bytes(), 0u);
   EXPECT_EQ(test.page_heap.hole_bytes(), 0u);
+}
+
+// As long as a loan lasts, its memory is nobody else's: so the span must not end.
+TEST(HoleReleaser, ALoanKeepsItsSpanWhateverIsFreedMeanwhile) {
+  for (const size_t bytes : {20480, 22528, 26624, 28672, 45056, 53248, 61440}) {
+    Fixture test;
+    const SizeClass size_class = size_class_of(bytes);
+    const CentralList& central = test.centrals[size_class];
+    const size_t object_count = kSizeClasses[size_class].objects_per_span;
+    std::vector<FreeNode*> used = claim_objects(central, size_class, object_count);
+    Span* span = test.page_map.find(address_of(used.front()));
+    drain_objects(central, {used.back()});
+    used.pop_back();
+    // All is given back but the last unit, behind the objects, as at a refusal.
+    HoleLoan loan;
+    ASSERT_TRUE(central.lend_holes(span, loan));
+    central.end_loan(loan, loan.units & ~std::bit_floor(loan.units));
+    ASSERT_NE(span->backed_holes(), 0u) << "a class without memory behind its objects";
+    span->unsettle_holes();
+
+    const bool is_lent = central.lend_holes(span, loan);
+    drain_objects(central, used);
+    EXPECT_EQ(span->state(), is_lent ? SpanState::kSmall : SpanState::kDead) << bytes;
+    if (is_lent) central.end_loan(loan, 0);
+    EXPECT_EQ(test.page_heap.in_use_bytes(), 0u);
+    test.check();
+  }
 }
 
 TEST(HoleReleaserDeathTest, ASecondFreeOfALentObjectIsReported) {

@@ -82,9 +82,9 @@ TEST(SpanHoles, ALoanTakesExactlyTheObjectsOfItsUnitsAndGivesThemBack) {
     const size_t free_before = span->free_count();
     const uint64_t units = span->holes() & (uint64_t{random()} << 32 | random());
     Span::ObjectBits objects;
-    span->borrow(units, objects);
     const size_t end_of_objects = span->object_count() * kSizeClasses[index].object_bytes;
     const size_t units_with_objects = (end_of_objects - 1) / span->unit_bytes() + 1;
+    ASSERT_EQ(span->borrow(units, objects), (units & low_bits(units_with_objects)) != 0);
     EXPECT_EQ(span->holes() & units & low_bits(units_with_objects), 0u)
         << "an object on a lent unit can still be claimed";
     size_t lent = 0;
@@ -106,11 +106,33 @@ TEST(SpanHoles, ALoanTakesExactlyTheObjectsOfItsUnitsAndGivesThemBack) {
   }
 }
 
+TEST(SpanHoles, WhatLiesBehindTheLastObjectAloneIsNotLent) {
+  size_t classes = 0;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const auto size_class = static_cast<SizeClass>(index);
+    const SpanRecord span = make_small(size_class);
+    claim_all(*span);
+    // Of a full span, no other hole is left.
+    const uint64_t tail = span->holes();
+    if (tail == 0) continue;
+    ++classes;
+    ASSERT_TRUE(span->give_back(object_at(size_class, 0)));
+    Span::ObjectBits objects;
+    EXPECT_FALSE(span->borrow(tail, objects)) << "class " << index;
+    EXPECT_EQ(span->free_count(), 1u);
+    ASSERT_TRUE(span->borrow(span->holes(), objects)) << "a span that is lent already";
+    EXPECT_EQ(span->free_count(), 0u);
+    EXPECT_EQ(span->put_back(objects), 0u);
+    span->check_invariants();
+  }
+  EXPECT_GT(classes, 0u);
+}
+
 TEST(SpanHoles, AnObjectFreedWhileItIsLentIsNamed) {
   const SizeClass size_class = size_class_of(1024);
   const SpanRecord span = make_small(size_class);
   Span::ObjectBits objects;
-  span->borrow(span->holes() & 0xf0, objects);
+  ASSERT_TRUE(span->borrow(span->holes() & 0xf0, objects));
   const uintptr_t twice = object_at(size_class, 5 * span->unit_bytes() / 1024);
   ASSERT_TRUE(span->give_back(twice)) << "for the span a lent object is a used one";
   EXPECT_EQ(span->put_back(objects), twice);
