@@ -168,6 +168,13 @@ size_t GuardedBlocks::block_bytes(const void* pointer, const char* call) const {
   return slots_[checked_slot(pointer, call)].bytes;
 }
 
+void GuardedBlocks::shorten(void* pointer, size_t bytes) {
+  const size_t index = checked_slot(pointer, "realloc");
+  Slot& slot = slots_[index];
+  slot.bytes = bytes;
+  ends_.write_canary(slot.address, bytes, canary_count(index));
+}
+
 void GuardedBlocks::report_size(const void* pointer, size_t given, const char* call) const {
   const Slot& slot = slots_[checked_slot(pointer, call)];
   ReportLine line;

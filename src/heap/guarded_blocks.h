@@ -45,6 +45,10 @@ class GuardedBlocks {
   void deallocate(void* pointer, const void* frame) SPANMALLOC_EXCLUDES(mutex_);
   size_t block_bytes(const void* pointer, const char* call) const;
 
+  // Makes the live block shorter where it is. REQUIRES: contains(); `bytes` is not more than it
+  // has.
+  void shorten(void* pointer, size_t bytes);
+
   // End the process with a report: the program gave `given` as the size, or as the alignment, of
   // the live block.
   [[noreturn]] void report_size(const void* pointer, size_t given, const char* call) const;

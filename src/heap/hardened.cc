@@ -191,6 +191,15 @@ void deallocate_with_end(void* pointer) {
   retire(checked_block(address, size_class, "free"));
 }
 
+// Notes of a live block that stays where it is that its first `bytes` bytes are all of it now.
+void shorten_in_place(void* pointer, size_t bytes) {
+  if (is_guarded(pointer)) return heap.guarded_blocks().shorten(pointer, bytes);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(pointer);
+  const SizeClass size_class = heap.class_map()[address];
+  if (size_class == kNoSizeClass) return shorten_large_hardened(pointer, bytes);
+  heap.block_ends().write_live(address, kSizeClasses[size_class].object_bytes, bytes);
+}
+
 constexpr size_t kMaxSmallBytesWithEnd = kMaxSmallBytes - BlockEnds::kWordBytes;
 
 // The block with its new size, if that can be without copying; else nullptr.
@@ -240,12 +249,16 @@ bool is_sampled(uint64_t* random) {
   return true;
 }
 
-void* allocate_any(size_t bytes, size_t alignment, MemoryContent wanted, const void* frame) {
+// nullptr when the block is none of those, or is not to be had.
+void* allocate_if_sampled(size_t bytes, size_t alignment, const void* frame) {
   uint64_t random = 0;
-  if (is_sampled(&random)) {
-    void* block = heap.guarded_blocks().allocate(bytes, alignment, random, frame);
-    if (block != nullptr) return block;
-  }
+  if (!is_sampled(&random)) return nullptr;
+  return heap.guarded_blocks().allocate(bytes, alignment, random, frame);
+}
+
+void* allocate_any(size_t bytes, size_t alignment, MemoryContent wanted, const void* frame) {
+  void* sampled = allocate_if_sampled(bytes, alignment, frame);
+  if (sampled != nullptr) return sampled;
   if (!heap.hardening().has_ends()) return allocate_without_end(bytes, alignment, wanted);
   if (bytes <= kMaxSmallBytesWithEnd) {
     const size_t with_end = bytes + BlockEnds::kWordBytes;
@@ -275,6 +288,12 @@ void* allocate_aligned_hardened(size_t bytes, size_t alignment) {
   if (!is_still_on()) return allocate_aligned(bytes, alignment);
   return or_no_memory(
       allocate_any(bytes, alignment, MemoryContent::kUnknown, __builtin_frame_address(0)));
+}
+
+void* allocate_sampled_or_longer(size_t bytes, size_t longer) {
+  void* sampled = allocate_if_sampled(bytes, kMinAlignment, __builtin_frame_address(0));
+  if (sampled != nullptr) return sampled;
+  return allocate_without_end(longer, kMinAlignment, MemoryContent::kUnknown);
 }
 
 void deallocate_hardened(void* pointer) {
@@ -307,10 +326,13 @@ void* reallocate_hardened(void* pointer, size_t bytes) {
     fresh = allocate_hardened(bytes);
   }
   if (fresh == nullptr) {
+    if (bytes > old_bytes) {
+      errno = ENOMEM;
+      return nullptr;
+    }
     // Shrinking never fails: the block is large enough as it is.
-    if (bytes <= old_bytes) return pointer;
-    errno = ENOMEM;
-    return nullptr;
+    shorten_in_place(pointer, bytes);
+    return pointer;
   }
   memcpy(fresh, pointer, bytes < old_bytes ? bytes : old_bytes);
   deallocate(pointer);

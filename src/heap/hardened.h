@@ -24,6 +24,9 @@ SPANMALLOC_NOINLINE void* allocate_zeroed_hardened(size_t bytes);
 SPANMALLOC_NOINLINE void* allocate_aligned_hardened(size_t bytes, size_t alignment);
 SPANMALLOC_NOINLINE void deallocate_hardened(void* pointer);
 SPANMALLOC_NOINLINE void* reallocate_hardened(void* pointer, size_t bytes);
+// A block of `bytes` bytes if it is one of those that are sampled, which know their size; else one
+// of `longer` bytes. REQUIRES: blocks have no ends.
+SPANMALLOC_NOINLINE void* allocate_sampled_or_longer(size_t bytes, size_t longer);
 SPANMALLOC_NOINLINE size_t usable_bytes_hardened(const void* pointer, const char* call);
 
 // Ends the process if `pointer` is a live block of another size than `bytes`, or is not aligned to

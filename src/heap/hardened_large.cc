@@ -166,6 +166,13 @@ void* reallocate_large_hardened(void* pointer, size_t bytes) {
   return reinterpret_cast<void*>(fresh->object_address());
 }
 
+void shorten_large_hardened(void* pointer, size_t bytes) {
+  Span* span = large_span_of(pointer, "realloc");
+  const size_t offset = span->object_address() - span->base();
+  clear_from(span, offset + bytes);
+  set_size(span, offset, bytes);
+}
+
 bool empty_large_queue() {
   bool any = false;
   for (std::atomic<Span*>& place : queue) {

@@ -22,6 +22,10 @@ size_t large_bytes_hardened(const void* pointer, const char* call);
 // block is then unchanged. REQUIRES: a live large block; bytes is a large block's.
 void* reallocate_large_hardened(void* pointer, size_t bytes);
 
+// Notes that the program has its first `bytes` bytes alone. REQUIRES: a live large block, no
+// shorter.
+void shorten_large_hardened(void* pointer, size_t bytes);
+
 // Ends all freed blocks that wait; true when there was one.
 bool empty_large_queue();
 

@@ -25,6 +25,14 @@ size_t with_room_to_grow(size_t bytes, size_t old_bytes) {
   return wished <= kMaxSmallBytes ? wished : bytes;
 }
 
+void* allocate_with_room_to_grow(size_t bytes, size_t old_bytes) {
+  const size_t wished = with_room_to_grow(bytes, old_bytes);
+  void* fresh = SPANMALLOC_UNLIKELY(heap.hardening().is_on())
+                    ? allocate_sampled_or_longer(bytes, wished)
+                    : allocate(wished);
+  return fresh != nullptr ? fresh : allocate(bytes);
+}
+
 bool fits_in_place(size_t bytes, size_t old_bytes) {
   return bytes <= old_bytes && bytes > old_bytes / kShrinkDivisor;
 }
@@ -47,8 +55,7 @@ void* reallocate_without_end(void* pointer, size_t bytes) {
   void* fresh;
   {
     platform::ErrnoGuard errno_guard;
-    fresh = allocate(with_room_to_grow(bytes, old_bytes));
-    if (fresh == nullptr) fresh = allocate(bytes);
+    fresh = allocate_with_room_to_grow(bytes, old_bytes);
   }
   if (fresh == nullptr) {
     // Shrinking never fails: the block is large enough as it is.
