@@ -9,7 +9,8 @@ namespace spanmalloc::platform {
 
 // Writes the return addresses of the function with this frame and of its callers, as far as they
 // keep frame pointers: at least the first. `frame` is __builtin_frame_address(0). Returns how many.
-// Reads nothing outside the thread's stack.
+// Reads nothing beyond the thread's stack, and nothing that is not there: a function that keeps
+// none may have left anything where a frame pointer is looked for.
 size_t capture_stack(const void* frame, uintptr_t* addresses, size_t capacity);
 
 // A place in a file that is mapped as code, as tools that know its symbols want it.

@@ -2,8 +2,12 @@
 
 #include <link.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cerrno>
 #include <initializer_list>
+
+#include "platform/errno_guard.h"
 
 namespace spanmalloc::platform {
 
@@ -15,6 +19,23 @@ constexpr uintptr_t kMaxStackBytes = uintptr_t{64} << 20;
 
 // The kernel and the C library lay nothing below here.
 constexpr uintptr_t kLeastAddress = 4096;
+
+// No kernel protects less than this at a time.
+constexpr uintptr_t kLeastPageBytes = 4096;
+
+// What a frame pointer points to: that of the caller, and the return address. Calling conventions
+// align it so that it lies in one page.
+constexpr uintptr_t kRecordBytes = 2 * sizeof(uintptr_t);
+
+// Whether a word at the address can be read; false also when unknown. The kernel reads a set of
+// signals there, and then refuses what it is told to do with it; filters of system calls let this
+// one pass. errno is lost.
+bool is_readable(uintptr_t address) {
+  constexpr int kNoSuchWay = -1;
+  constexpr size_t kSetBytes = sizeof(uint64_t);
+  return syscall(SYS_rt_sigprocmask, kNoSuchWay, address, nullptr, kSetBytes) == -1 &&
+         errno == EINVAL;
+}
 
 // An address at the upper end of the stack that `frame` lies on; 0 when the stack is an unknown
 // one. The C library puts a thread's own data above its stack, errno among them; the kernel puts
@@ -52,6 +73,7 @@ int look_into(dl_phdr_info* module, size_t, void* argument) {
 }  // namespace
 
 size_t capture_stack(const void* frame, uintptr_t* addresses, size_t capacity) {
+  ErrnoGuard errno_guard;
   const uintptr_t end = stack_end(reinterpret_cast<uintptr_t>(frame));
   const uintptr_t* words = static_cast<const uintptr_t*>(frame);
   size_t count = 0;
@@ -60,8 +82,10 @@ size_t capture_stack(const void* frame, uintptr_t* addresses, size_t capacity) {
     addresses[count++] = words[1];
     const uintptr_t here = reinterpret_cast<uintptr_t>(words);
     const uintptr_t next = words[0];
-    if (next <= here || next - here > kMaxFrameBytes || next % alignof(uintptr_t) != 0) break;
-    if (next + 2 * sizeof(uintptr_t) > end) break;
+    if (next <= here || next - here > kMaxFrameBytes || next % kRecordBytes != 0) break;
+    if (next + kRecordBytes > end) break;
+    // A function without a frame pointer leaves anything in its register.
+    if (next / kLeastPageBytes != here / kLeastPageBytes && !is_readable(next)) break;
     words = reinterpret_cast<const uintptr_t*>(next);
   }
   return count;
