@@ -1,39 +1,46 @@
-// Names that glibc exports for the same functions, which old programs and libraries call.
+// Names that glibc exports for the same functions, which old programs and libraries call. Programs
+// that count their calls define malloc() over these, so none of them may come back to it.
 
 #include <cstddef>
 
+#include "api/load.h"
+#include "api/malloc_rules.h"
 #include "platform/compiler.h"
+
+namespace spanmalloc {
+
+namespace {
+
+[[gnu::used]] const char* const keep_load = &load_anchor;
+
+}  // namespace
+
+}  // namespace spanmalloc
+
+using namespace spanmalloc;
 
 extern "C" {
 
-void* malloc(size_t);
-void free(void*);
-void* calloc(size_t, size_t);
-void* realloc(void*, size_t);
-void* memalign(size_t, size_t);
-void* valloc(size_t);
-void* pvalloc(size_t);
-
 SPANMALLOC_EXPORT void* __libc_malloc(size_t size) {
-  return malloc(size);
+  return allocate(size);
 }
 SPANMALLOC_EXPORT void __libc_free(void* pointer) {
-  free(pointer);
+  deallocate(pointer);
 }
 SPANMALLOC_EXPORT void* __libc_calloc(size_t count, size_t size) {
-  return calloc(count, size);
+  return allocate_zeroed_array(count, size);
 }
 SPANMALLOC_EXPORT void* __libc_realloc(void* pointer, size_t size) {
-  return realloc(pointer, size);
+  return reallocate(pointer, size);
 }
 SPANMALLOC_EXPORT void* __libc_memalign(size_t alignment, size_t size) {
-  return memalign(alignment, size);
+  return allocate_loosely_aligned(size, alignment);
 }
 SPANMALLOC_EXPORT void* __libc_valloc(size_t size) {
-  return valloc(size);
+  return allocate_page_aligned(size);
 }
 SPANMALLOC_EXPORT void* __libc_pvalloc(size_t size) {
-  return pvalloc(size);
+  return allocate_whole_pages(size);
 }
 
 }  // extern "C"

@@ -1,0 +1,21 @@
+// Programs may bring some of the replaceable functions themselves and leave the others to this
+// library. The size that a block is freed with says nothing about a block that went through theirs.
+#ifndef SPANMALLOC_API_REPLACED_H_
+#define SPANMALLOC_API_REPLACED_H_
+
+namespace spanmalloc {
+
+// Whether a symbol still leads to the function that this library has for it. The compiler knows
+// that the addresses of two functions differ, but not what the loader makes of the symbol.
+template <typename Function>
+bool is_in_force(Function* symbol, Function* own) {
+  asm("" : "+r"(symbol));
+  return symbol == own;
+}
+
+// Whether blocks for free_sized() and free_aligned_sized() are made by this library alone.
+bool has_own_malloc();
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_API_REPLACED_H_
