@@ -25,11 +25,6 @@ constexpr size_t kReleaseToZeroBytes = size_t{1} << 20;
 // system calls take about 2 us.
 constexpr size_t kMovePagesBytes = size_t{128} << 10;
 
-// A moved block splits the mapping it lands in, and the kernel allows 65530 mappings; after this
-// many moves blocks are copied.
-constexpr size_t kMaxPageMoves = 8192;
-constinit std::atomic<size_t> page_moves{0};
-
 Span* new_span(PageCount count, PageCount alignment) {
   SpanAllocator& spans = heap.spans();
   Span* span = spans.new_large(count, alignment, Growth::kForbidden);
@@ -52,9 +47,6 @@ platform::MoveResult move_pages(const Span* from, const Span* to) {
   const size_t bytes = from->bytes().value;
   if (bytes < kMovePagesBytes) return platform::MoveResult::kRefused;
   count_shared_write();
-  if (page_moves.fetch_add(1, std::memory_order_relaxed) >= kMaxPageMoves) {
-    return platform::MoveResult::kRefused;
-  }
   return platform::move_pages(from->base(), to->base(), bytes);
 }
 

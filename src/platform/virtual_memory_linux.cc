@@ -13,6 +13,7 @@
 
 #include "platform/errno_guard.h"
 #include "platform/huge_pages.h"
+#include "platform/kernel_promise_linux.h"
 #include "platform/raw_file_linux.h"
 #include "platform/virtual_memory.h"
 
@@ -39,10 +40,6 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
-
 namespace spanmalloc::platform {
 
 namespace {
@@ -60,26 +57,6 @@ size_t limit_of(decltype(RLIMIT_AS) resource) {
   rlimit limit{};
   if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
   return static_cast<size_t>(limit.rlim_cur);
-}
-
-bool may_have_limit(decltype(RLIMIT_AS) resource) {
-  rlimit limit{};
-  return getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
-}
-
-// Makes the range Prepared if it is None after a refused move. Before Linux 6.17 the kernel unmaps
-// the target first and then refuses a source that lies in two mappings. False when the range is
-// still None. Nothing else is mapped there meanwhile: the kernel chooses addresses far above the
-// heap, and the heap's own hints point to where it has not been yet.
-bool map_again(uintptr_t address, size_t bytes) {
-  void* wanted = reinterpret_cast<void*>(address);
-  void* mapped = mmap(wanted, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (mapped == wanted) return true;
-  if (mapped == MAP_FAILED) return errno == EEXIST;
-  // A kernel that does not know the flag found the place taken.
-  (void)munmap(mapped, bytes);
-  return true;
 }
 
 // Splits what the pieces cover in part; once a huge page, for neighbours that lie in the same one.
@@ -128,62 +105,12 @@ size_t release_batches(const MemoryPiece* pieces, size_t count) {
   return done;
 }
 
-bool move_page_tables(uintptr_t from, uintptr_t to, size_t bytes) {
-  void* moved =
-      mremap(reinterpret_cast<void*>(from), bytes, bytes,
-             MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
-  return moved == reinterpret_cast<void*>(to);
-}
-
-// The kernel rounds lengths up, and would then take what lies behind a range.
-bool are_whole_pages(uintptr_t addresses_and_bytes) {
-  return (addresses_and_bytes & (page_bytes() - 1)) == 0;
-}
-
-enum class Answer : uint8_t { kUnknown, kYes, kNo };
-
-// Emulators of the kernel may answer that they did what they did not. What a system call does to
-// two pages made for it shows that once, before it is used on the heap's. A call that is refused
-// shows nothing, and the next one tries again. Where no pages are to be had (too many mappings),
-// one may do whose content need not stay, if the call keeps to one; 0: there is none.
-template <Answer (*try_on)(uintptr_t pages)>
-bool keeps_promise(uintptr_t instead = 0) {
-  static constinit std::atomic<Answer> known{Answer::kUnknown};
-  Answer answer = known.load(std::memory_order_relaxed);
-  if (answer != Answer::kUnknown) return answer == Answer::kYes;
-  const uintptr_t made = map_anonymous(2 * page_bytes(), 0, PROT_READ | PROT_WRITE, 0);
-  const uintptr_t pages = made != 0 ? made : instead;
-  if (pages == 0) return false;
-  auto* first = reinterpret_cast<volatile char*>(pages);
-  const char before = *first;
-  *first = 1;
-  answer = try_on(pages);
-  if (made != 0) {
-    munmap(reinterpret_cast<void*>(made), 2 * page_bytes());
-  } else if (answer != Answer::kYes) {
-    *first = before;
-  }
-  known.store(answer, std::memory_order_relaxed);
-  return answer == Answer::kYes;
-}
-
 // qemu-user before 7.1 ignores the wish and says it was done.
 Answer release_clears(uintptr_t pages) {
   if (madvise(reinterpret_cast<void*>(pages), page_bytes(), MADV_DONTNEED) != 0) {
     return Answer::kUnknown;
   }
   return *reinterpret_cast<volatile char*>(pages) == 0 ? Answer::kYes : Answer::kNo;
-}
-
-// qemu-user (7.2 at least) moves the pages and forgets that the source stays mapped. A system call
-// that writes there then fails, where an access would end the process.
-Answer move_keeps_source(uintptr_t pages) {
-  errno = 0;
-  if (!move_page_tables(pages, pages + page_bytes(), page_bytes())) {
-    return errno == ENOMEM || errno == EAGAIN ? Answer::kUnknown : Answer::kNo;
-  }
-  if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, pages) == 0) return Answer::kYes;
-  return errno == EFAULT ? Answer::kNo : Answer::kUnknown;
 }
 
 // Whether guards can be marks of pages (Linux 6.13), which split no mapping. Shown as above.
@@ -285,7 +212,11 @@ bool install_guard(uintptr_t address, size_t bytes) {
     guards_are_marks.store(true, std::memory_order_relaxed);
     if (madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_INSTALL) == 0) return true;
     // A part may be marked, and is a guard as long as the marks are not to be removed.
-    if (madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_REMOVE) != 0) return true;
+    if (madvise(reinterpret_cast<void*>(address), bytes, MADV_GUARD_REMOVE) != 0) {
+      // The other part is to read as zero when it is no guard any more, like what is marked.
+      (void)madvise(reinterpret_cast<void*>(address), bytes, MADV_DONTNEED);
+      return true;
+    }
   }
   // What is opened again counts as data anew.
   if (may_have_limit(RLIMIT_DATA) || !has_spare_mappings()) return false;
@@ -352,25 +283,6 @@ size_t release_pieces(const MemoryPiece* pieces, size_t count) {
 bool unmap(uintptr_t address, size_t bytes) {
   ErrnoGuard errno_guard;
   return munmap(reinterpret_cast<void*>(address), bytes) == 0;
-}
-
-MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
-  ErrnoGuard errno_guard;
-  // The kernel unmaps the target, then asks whether the process may have as much again. Under a
-  // limit that was set below what is mapped, the answer is no.
-  if (may_have_limit(RLIMIT_AS) || may_have_limit(RLIMIT_DATA)) return MoveResult::kRefused;
-  if (!are_whole_pages(from | to | bytes) || !keeps_promise<move_keeps_source>()) {
-    return MoveResult::kRefused;
-  }
-  // In a process that locks its memory (mlockall) the source would not be locked when it is used
-  // again. Locked pages are those that the kernel does not take back; of the target none is needed.
-  if (madvise(reinterpret_cast<void*>(to), page_bytes(), MADV_DONTNEED) != 0) {
-    return MoveResult::kRefused;
-  }
-  if (move_page_tables(from, to, bytes)) return MoveResult::kMoved;
-  // A kernel without the call, and a filter, refuse before they do anything.
-  if (errno == EINVAL || errno == ENOSYS || errno == EPERM) return MoveResult::kRefused;
-  return map_again(to, bytes) ? MoveResult::kRefused : MoveResult::kTargetLost;
 }
 
 void populate(uintptr_t address, size_t bytes) {

@@ -50,7 +50,106 @@ class Exhaustion {
   bool reached_ = false;
 };
 
+// Mappings of its own, of which some can be given back one by one.
+class SpareMappings {
+ public:
+  SpareMappings() {
+    start_ = static_cast<char*>(
+        mmap(nullptr, kCount * 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    for (size_t i = 0; i < kCount; ++i) mprotect(start_ + i * 8192, 4096, PROT_READ);
+  }
+  void give_back(size_t count) {
+    for (size_t i = 0; i < count; ++i) munmap(start_ + i * 8192, 4096);
+  }
+
+  static constexpr size_t kCount = 24;
+
+ private:
+  char* start_;
+};
+
+// A block with another block behind it, so that it must move to grow.
+char* block_without_room(size_t bytes) {
+  char* block = static_cast<char*>(malloc(bytes));
+  for (int tries = 0; tries < 100; ++tries) {
+    char* behind = static_cast<char*>(malloc(bytes));
+    if (behind == block + bytes) return block;
+    block = behind;
+  }
+  return block;
+}
+
+// The program has wishes of its own for parts of a block, each of which splits a mapping.
+void grow_where_few_mappings_are_left(size_t left, size_t wishes) {
+  constexpr size_t kBytes = 4 * kMiB;
+  SpareMappings spare;
+  void* room = malloc(6 * kBytes);
+  char* block = block_without_room(kBytes);
+  REQUIRE(room != nullptr && block != nullptr);
+  contract::fill(block, kBytes, 7);
+  free(room);
+  const size_t step = kBytes / wishes;
+  for (size_t i = 0; i < wishes; ++i) {
+    madvise(block + i * step + step / 2, step / 4, MADV_DONTDUMP);
+  }
+  const Exhaustion exhaustion;
+  if (!exhaustion.is_reached()) return;
+  spare.give_back(left);
+  char* grown = static_cast<char*>(realloc(block, 2 * kBytes));
+  EXPECT(contract::is_filled(grown != nullptr ? grown : block, kBytes, 7));
+}
+
 }  // namespace
+
+CASE(a_block_in_several_mappings_keeps_its_content_when_few_are_left) {
+  for (const size_t wishes : {1, 8}) {
+    for (size_t left = 0; left <= 16; left += wishes == 1 ? 1 : 2) {
+      EXPECT_EQ(contract::run_in_child(60, [&] { grow_where_few_mappings_are_left(left, wishes); }),
+                0);
+    }
+  }
+}
+
+// What is moved without copying lies in a mapping of its own, and grows into the next.
+CASE(a_block_that_moves_again_and_again_uses_few_mappings) {
+  static void* blocks[600];
+  static void* between[600];
+  constexpr size_t kSmall = 136 * kKiB;
+  const size_t before = count_mappings();
+  for (size_t i = 0; i < 600; ++i) {
+    blocks[i] = malloc(kSmall);
+    between[i] = malloc(kSmall);
+  }
+  for (void*& one : blocks) {
+    one = realloc(one, 2 * kSmall);
+    REQUIRE(one != nullptr);
+  }
+  for (size_t i = 0; i < 600; ++i) {
+    free(blocks[i]);
+    free(between[i]);
+  }
+  size_t bytes = 48 * kMiB;
+  char* block = static_cast<char*>(malloc(bytes));
+  REQUIRE(block != nullptr);
+  for (size_t at = 0; at < bytes; at += 64 * kKiB) block[at] = 3;
+  static void* behind[40][400];
+  for (auto& of_round : behind) {
+    for (void*& one : of_round) {
+      one = malloc(kMiB);
+      if (one == block + bytes) break;
+    }
+    block = static_cast<char*>(realloc(block, bytes + kMiB));
+    REQUIRE(block != nullptr);
+    bytes += kMiB;
+  }
+  for (size_t at = 0; at < 48 * kMiB; at += 64 * kKiB) EXPECT_EQ(block[at], 3);
+  contract::say("%zu mappings", count_mappings());
+  EXPECT(count_mappings() < before + 1500);
+  free(block);
+  for (auto& of_round : behind) {
+    for (void* one : of_round) free(one);
+  }
+}
 
 CASE(a_million_blocks_use_few_mappings) {
   static void* block[1000000];

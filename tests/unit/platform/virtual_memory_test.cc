@@ -200,60 +200,6 @@ TEST_F(VirtualMemory, RefusedRequestsSaySoAndChangeNothing) {
   EXPECT_FALSE(unmap(hole + 1, kMiB));
 }
 
-TEST_F(VirtualMemory, MovePagesBringsContentAndLeavesAZeroUsableSource) {
-  const uintptr_t from = map(kMiB, 0);
-  const uintptr_t to = map(2 * kMiB, 0);
-  memset(memory(from), 0xab, kMiB);
-  memset(memory(to), 0xcd, 2 * kMiB);
-  if (move_pages(from, to, kMiB) != MoveResult::kMoved)
-    GTEST_SKIP() << "this kernel moves no pages";
-  for (size_t offset = 0; offset < kMiB; ++offset) ASSERT_EQ(memory(to)[offset], 0xab);
-  EXPECT_EQ(memory(to)[kMiB], 0xcd) << "behind the target";
-  EXPECT_EQ(resident_pages(from, kMiB), 0u);
-  EXPECT_TRUE(is_zero(from, kMiB));
-  memset(memory(from), 1, kMiB);
-  EXPECT_EQ(memory(to)[0], 0xab);
-  EXPECT_TRUE(unmap(from, kMiB));
-  EXPECT_TRUE(unmap(to, 2 * kMiB));
-}
-
-TEST_F(VirtualMemory, RefusedMoveLeavesBothRanges) {
-  const uintptr_t from = map(kMiB, 0);
-  memset(memory(from), 0xab, kMiB);
-  EXPECT_EQ(move_pages(from, from + kMiB / 2, kMiB), MoveResult::kRefused) << "they overlap";
-  EXPECT_EQ(memory(from)[kMiB - 1], 0xab);
-  EXPECT_TRUE(unmap(from, kMiB));
-}
-
-TEST_F(VirtualMemory, RefusedMoveOfASourceInTwoMappingsLeavesAUsableTarget) {
-  const uintptr_t from = map(kMiB, 0);
-  const uintptr_t to = map(kMiB, 0);
-  ASSERT_EQ(mprotect(memory(from + kMiB / 2), kMiB / 2, PROT_READ), 0);
-  const MoveResult result = move_pages(from, to, kMiB);
-  // A kernel may also learn to move both parts.
-  EXPECT_NE(result, MoveResult::kTargetLost);
-  if (result == MoveResult::kRefused) memset(memory(to), 1, kMiB);
-  EXPECT_TRUE(unmap(from, kMiB));
-  EXPECT_TRUE(unmap(to, kMiB));
-}
-
-TEST_F(VirtualMemoryDeathTest, MoveBelowALimitThatIsExceededLeavesAUsableTarget) {
-  const uintptr_t from = map(kMiB, 0);
-  const uintptr_t to = map(kMiB, 0);
-  const auto move_under_limit = [&] {
-    const rlimit limits{kMiB, kMiB};
-    setrlimit(RLIMIT_DATA, &limits);
-    if (move_pages(from, to, kMiB) != MoveResult::kRefused) _exit(1);
-    memset(memory(to), 1, kMiB);
-    _exit(0);
-  };
-  const int saved = errno;
-  EXPECT_EXIT(move_under_limit(), ::testing::ExitedWithCode(0), "");
-  errno = saved;
-  EXPECT_TRUE(unmap(from, kMiB));
-  EXPECT_TRUE(unmap(to, kMiB));
-}
-
 TEST_F(VirtualMemory, PopulatedMemoryIsBackedAndReadsAsZero) {
   const uintptr_t address = map(4 * kMiB, 0);
   memory(address)[5] = 7;

@@ -1,0 +1,165 @@
+// Moving the pages of a range: as a whole, or not at all.
+//
+// The kernel moves mappings. Since Linux 6.17 one call takes several of them, one after the other,
+// and where one cannot be moved it fails, with some moved and some not, and does not tell which.
+// Before, it refuses a range in several mappings. So each call here is for a part of one mapping,
+// of which the kernel moves all or nothing.
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "platform/errno_guard.h"
+#include "platform/kernel_promise_linux.h"
+#include "platform/virtual_memory.h"
+
+// Older C libraries know neither.
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+namespace spanmalloc::platform {
+
+namespace {
+
+// The content of a range in more mappings is left to be copied: then it lies in one again.
+constexpr size_t kMostPieces = 4;
+
+// In a shorter range pieces are not looked for: that takes some twenty system calls for each, and
+// copying so much takes about as long.
+constexpr size_t kLeastBytesInPieces = size_t{2} << 20;
+
+// Each piece that was moved costs two mappings, for it merges with nothing, and the kernel allows
+// 65530; after this many nothing is moved any more.
+constexpr size_t kMostMovedPieces = 8192;
+constinit std::atomic<size_t> moved_pieces{0};
+
+bool may_move_pieces(size_t count) {
+  return moved_pieces.fetch_add(count, std::memory_order_relaxed) < kMostMovedPieces;
+}
+
+bool move_page_tables(uintptr_t from, uintptr_t to, size_t bytes) {
+  void* moved =
+      mremap(reinterpret_cast<void*>(from), bytes, bytes,
+             MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, reinterpret_cast<void*>(to));
+  return moved == reinterpret_cast<void*>(to);
+}
+
+// qemu-user (7.2 at least) moves the pages and forgets that the source stays mapped. A system call
+// that writes there then fails, where an access would end the process.
+Answer move_keeps_source(uintptr_t pages) {
+  errno = 0;
+  if (!move_page_tables(pages, pages + page_bytes(), page_bytes())) {
+    return errno == ENOMEM || errno == EAGAIN ? Answer::kUnknown : Answer::kNo;
+  }
+  if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, pages) == 0) return Answer::kYes;
+  return errno == EFAULT ? Answer::kNo : Answer::kUnknown;
+}
+
+// Asks for one page more, which the kernel cannot give where something is mapped behind the range;
+// but first it looks whether the range ends where its mapping does, or before.
+bool lies_in_one_mapping(uintptr_t address, size_t bytes) {
+  if (mremap(reinterpret_cast<void*>(address), bytes, bytes + page_bytes(), 0) == MAP_FAILED) {
+    return errno == ENOMEM || errno == EAGAIN;
+  }
+  (void)munmap(reinterpret_cast<void*>(address + bytes), page_bytes());
+  return true;
+}
+
+// How much of the range, from its start on, lies in one mapping.
+size_t bytes_in_one_mapping(uintptr_t address, size_t bytes) {
+  if (lies_in_one_mapping(address, bytes)) return bytes;
+  size_t inside = page_bytes();
+  size_t beyond = bytes;
+  while (beyond - inside > page_bytes()) {
+    const size_t middle = inside + (beyond - inside) / 2 / page_bytes() * page_bytes();
+    (lies_in_one_mapping(address, middle) ? inside : beyond) = middle;
+  }
+  return inside;
+}
+
+// Parts of a range that lie in one mapping each.
+struct Pieces {
+  size_t bytes[kMostPieces];
+  // 0 when there would be too many.
+  size_t count = 0;
+};
+
+Pieces find_pieces(uintptr_t address, size_t bytes) {
+  Pieces pieces;
+  if (bytes < kLeastBytesInPieces) {
+    pieces.bytes[0] = bytes;
+    pieces.count = lies_in_one_mapping(address, bytes) ? 1 : 0;
+    return pieces;
+  }
+  for (size_t done = 0; done < bytes; done += pieces.bytes[pieces.count++]) {
+    if (pieces.count == kMostPieces) return {};
+    pieces.bytes[pieces.count] = bytes_in_one_mapping(address + done, bytes - done);
+  }
+  return pieces;
+}
+
+// Makes the range Prepared if it is None after a refused move: the kernel may unmap the target of a
+// move before it refuses. False when the range is still None. Nothing else is mapped there
+// meanwhile: the kernel chooses addresses far above the heap, and the heap's own hints point to
+// where it has not been yet.
+bool map_again(uintptr_t address, size_t bytes) {
+  void* wanted = reinterpret_cast<void*>(address);
+  void* mapped = mmap(wanted, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (mapped == wanted) return true;
+  // All of it is there, or nothing.
+  if (mapped == MAP_FAILED) return errno == EEXIST;
+  // A kernel that does not know the flag found the place taken.
+  (void)munmap(mapped, bytes);
+  return true;
+}
+
+// After `moved` bytes the next piece was refused, with errno.
+MoveResult undo_move(uintptr_t from, uintptr_t to, size_t bytes, size_t moved, size_t refused) {
+  const bool refused_at_once = errno == EINVAL || errno == ENOSYS || errno == EPERM;
+  memcpy(reinterpret_cast<void*>(from), reinterpret_cast<const void*>(to), moved);
+  // A kernel without the call, and a filter, refuse before they do anything.
+  if (refused_at_once || map_again(to + moved, refused)) return MoveResult::kRefused;
+  // There may be mappings to be had when those of the pieces before are gone.
+  (void)munmap(reinterpret_cast<void*>(to), bytes);
+  return map_again(to, bytes) ? MoveResult::kRefused : MoveResult::kTargetLost;
+}
+
+}  // namespace
+
+MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
+  ErrnoGuard errno_guard;
+  // The kernel unmaps the target, then asks whether the process may have as much again. Under a
+  // limit that was set below what is mapped, the answer is no.
+  if (may_have_limit(RLIMIT_AS) || may_have_limit(RLIMIT_DATA)) return MoveResult::kRefused;
+  if (!are_whole_pages(from | to | bytes) || !keeps_promise<move_keeps_source>()) {
+    return MoveResult::kRefused;
+  }
+  const Pieces pieces = find_pieces(from, bytes);
+  if (pieces.count == 0 || !may_move_pieces(pieces.count)) return MoveResult::kRefused;
+  // In a process that locks its memory (mlockall) the source would not be locked when it is used
+  // again. Locked pages are those that the kernel does not take back; of the target none is needed.
+  if (madvise(reinterpret_cast<void*>(to), page_bytes(), MADV_DONTNEED) != 0) {
+    return MoveResult::kRefused;
+  }
+  size_t moved = 0;
+  for (size_t index = 0; index < pieces.count; ++index) {
+    const size_t piece = pieces.bytes[index];
+    if (!move_page_tables(from + moved, to + moved, piece)) {
+      return undo_move(from, to, bytes, moved, piece);
+    }
+    moved += piece;
+  }
+  return MoveResult::kMoved;
+}
+
+}  // namespace spanmalloc::platform
