@@ -208,8 +208,10 @@ bool PageHeap::grow_at(PageNumber end, PageCount needed) {
 
 bool PageHeap::ensure_metadata(size_t bytes) {
   if (arena_.ensure_mapped(bytes)) return true;
-  const platform::MemoryPiece memory =
-      source_.grow_for_records(Bytes{bytes - arena_.mapped_bytes()});
+  // Another thread that needs a record may have mapped a block meanwhile.
+  const size_t mapped = arena_.mapped_bytes();
+  if (mapped >= bytes) return true;
+  const platform::MemoryPiece memory = source_.grow_for_records(Bytes{bytes - mapped});
   if (memory.bytes == 0) return false;
   arena_.add_memory(memory.address, memory.bytes);
   return true;
