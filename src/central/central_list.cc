@@ -191,11 +191,15 @@ void CentralList::give_back(const Claim& claim) const {
 
 size_t CentralList::drain_depot(size_t keep, ListKey key) const {
   size_t drained = 0;
+  // What is there now bounds the work, whatever other threads hand over meanwhile.
+  size_t left = SIZE_MAX;
   while (true) {
     Magazine magazine;
     {
       MutexLock lock(state_.mutex);
-      if (state_.depot.magazine_count() <= keep) return drained;
+      const size_t count = state_.depot.magazine_count();
+      if (left == SIZE_MAX) left = count;
+      if (count <= keep || left-- == 0) return drained;
       magazine = state_.depot.take();
       note_depot();
     }

@@ -84,7 +84,8 @@ class CentralList {
   // Puts back what is left of a claim.
   void give_back(const Claim& claim) const SPANMALLOC_EXCLUDES(state_.mutex);
 
-  // Drains magazines of the depot until at most `keep` are left; returns the bytes drained.
+  // Drains magazines of the depot until at most `keep` are left, and no more than there are now;
+  // returns the bytes drained.
   size_t drain_depot(size_t keep, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Drains the magazines that nobody needed since the last call; returns the bytes drained.

@@ -217,11 +217,15 @@ size_t Scavenger::release_all() {
     released += progress.released.value;
     next = progress.next;
   }
-  while (true) {
-    const size_t bytes = page_heap_.scavenge(Bytes{SIZE_MAX}, ScavengeMode::kForced).value;
-    if (bytes == 0) return released;
+  // What is free now bounds the work, whatever other threads free meanwhile.
+  size_t left = page_heap_.free_retained_bytes();
+  while (left > 0) {
+    const size_t bytes = page_heap_.scavenge(Bytes{left}, ScavengeMode::kForced).value;
+    if (bytes == 0) break;
     released += bytes;
+    left -= std::min(left, bytes);
   }
+  return released;
 }
 
 void Scavenger::check_invariants() {

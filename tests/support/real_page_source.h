@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 #include "base/bits.h"
 #include "base/units.h"
@@ -40,6 +42,8 @@ class RealPageSource final : public PageSource {
   void refuse_release(bool refuse) { refuse_release_ = refuse; }
   // Refuses what is behind so many pieces of a call of release_pieces().
   void limit_pieces(size_t pieces) { most_pieces_ = pieces; }
+  // What another thread does while pages are being released.
+  void call_at_release(std::function<void()> call) { at_release_ = std::move(call); }
 
   PageRange grow(PageCount at_least) override {
     ++grow_calls_;
@@ -55,6 +59,7 @@ class RealPageSource final : public PageSource {
   }
   platform::ReleaseResult release(PageRange pages) override {
     if (refuse_release_) return platform::ReleaseResult::kRefused;
+    if (at_release_) at_release_();
     released_bytes_ += pages.count.bytes().value;
     return platform::release(window().address(pages.first), pages.count.bytes().value);
   }
@@ -79,6 +84,7 @@ class RealPageSource final : public PageSource {
   size_t grow_calls_ = 0;
   size_t countdown_ = 0;
   size_t most_pieces_ = SIZE_MAX;
+  std::function<void()> at_release_;
   std::atomic<bool> refuse_release_{false};
   std::atomic<size_t> released_bytes_{0};
   std::atomic<size_t> populate_calls_{0};

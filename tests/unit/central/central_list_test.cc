@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <deque>
 #include <random>
 #include <set>
@@ -172,6 +173,35 @@ TEST(CentralList, DrainingTheDepotKeepsAsManyMagazinesAsAsked) {
   EXPECT_EQ(central.depot_bytes(), 20u * 512);
   EXPECT_EQ(central.drain_depot(2, kTestKey), 0u);
   EXPECT_EQ(central.drain_depot(0, kTestKey), 20u * 512);
+  EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+}
+
+TEST(CentralList, DrainingTheDepotEndsHoweverMuchOthersHandOverMeanwhile) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  constexpr size_t kMagazines = 400;
+  constexpr size_t kMore = 4000;
+  constexpr size_t kObjects = 10;
+  const std::vector<FreeNode*> objects =
+      claim_objects(central, kClass, (kMagazines + kMore) * kObjects);
+  std::deque<FreeNode> sentinels;
+  const auto hand_over = [&](size_t index) {
+    sentinels.emplace_back();
+    const auto first = objects.begin() + static_cast<ptrdiff_t>(kObjects * index);
+    central.put_magazine(make_magazine({first, first + kObjects}, &sentinels.back()), kTestKey);
+  };
+  for (size_t index = 0; index < kMagazines; ++index) hand_over(index);
+  std::atomic<bool> drained{false};
+  std::thread other([&] {
+    // Makes up for what is drained, as long as the drain lasts.
+    for (size_t index = kMagazines; index < kMagazines + kMore;) {
+      if (drained || central.depot_bytes() < kMagazines * kObjects * 512) hand_over(index++);
+    }
+  });
+  EXPECT_LE(central.drain_depot(0, kTestKey), kMagazines * kObjects * 512);
+  drained = true;
+  other.join();
+  central.drain_depot(0, kTestKey);
   EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
 }
 

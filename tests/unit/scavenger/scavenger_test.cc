@@ -177,6 +177,26 @@ TEST(Scavenger, ReleaseAllKeepsNothingAndSleepsNever) {
   test.page_heap.check_invariants();
 }
 
+TEST(Scavenger, ReleaseAllEndsHoweverMuchOthersFreeMeanwhile) {
+  Fixture test;
+  constexpr size_t kFree = 8 * kMiB;
+  Span* freed = test.new_large(kFree);
+  std::vector<Span*> spans;
+  for (size_t count = 0; count < 40; ++count) spans.push_back(test.new_large(4 * kMiB));
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  test.source.call_at_release([&] {
+    if (spans.empty()) return;
+    ASSERT_TRUE(test.spans.delete_large(spans.back()));
+    spans.pop_back();
+  });
+  const size_t released = test.scavenger.release_all();
+  EXPECT_GT(released, 0u);
+  // The last piece may be a huge page.
+  EXPECT_LT(released, kFree + platform::kHugePageBytes);
+  EXPECT_GT(test.page_heap.free_retained_bytes(), 0u);
+  test.page_heap.check_invariants();
+}
+
 TEST(Scavenger, DepotsThatLayIdleForAnEpochAreDrained) {
   Fixture test;
   FreeNode sentinel{};
