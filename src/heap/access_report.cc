@@ -57,11 +57,18 @@ void write_line(ReportLine& line) {
 }
 
 void write_code(uintptr_t address) {
+  {
+    ReportLine line;
+    line.text("    ").hexadecimal(address);
+    // What is known goes out before more is asked for: a filter of system calls may end the
+    // process.
+    platform::write_error(line.begin(), line.length());
+  }
   const platform::CodePlace place = platform::find_code(address);
   ReportLine line;
-  line.text("    ");
-  if (place.file != nullptr) line.text(place.file).text("+").hexadecimal(place.offset);
-  if (place.file == nullptr) line.hexadecimal(address);
+  if (place.file[0] != '\0') {
+    line.text(" ").text(place.file).text("+").hexadecimal(place.offset);
+  }
   write_line(line);
 }
 

@@ -1,5 +1,5 @@
 // What is said of an access that the program must not make, by the signal handler of the fault that
-// it ends in. Nothing here allocates or takes a lock.
+// it ends in. Nothing here allocates or takes a lock, not even one of the loader.
 #ifndef SPANMALLOC_HEAP_ACCESS_REPORT_H_
 #define SPANMALLOC_HEAP_ACCESS_REPORT_H_
 
@@ -17,7 +17,7 @@ using ReportLine = BufferedText<512>;
 
 // Writes the line to standard error.
 void write_line(ReportLine& line);
-// Writes a line with the file and offset of an instruction.
+// Writes a line with the address of an instruction, its file and the offset in it.
 void write_code(uintptr_t address);
 // Writes by whom and where the access was made.
 void write_accessor(uintptr_t code);

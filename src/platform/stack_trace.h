@@ -13,11 +13,17 @@ namespace spanmalloc::platform {
 // none may have left anything where a frame pointer is looked for.
 size_t capture_stack(const void* frame, uintptr_t* addresses, size_t capacity);
 
+// Whether a word at the address can be read; false also when unknown. REQUIRES: aligned.
+bool is_readable(uintptr_t address);
+
 // A place in a file that is mapped as code, as tools that know its symbols want it.
 struct CodePlace {
-  const char* file = nullptr;  // nullptr when the address is in no file
+  static constexpr size_t kFileBytes = 384;
+
+  char file[kFileBytes] = {};  // empty when the address is in no file, or nothing is known of it
   uintptr_t offset = 0;        // from where the file was loaded
 };
+// Asks the kernel, and so waits for none of the loader's locks.
 CodePlace find_code(uintptr_t address);
 
 }  // namespace spanmalloc::platform

@@ -1,6 +1,5 @@
 #include "platform/stack_trace.h"
 
-#include <link.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,15 +26,19 @@ constexpr uintptr_t kLeastPageBytes = 4096;
 // align it so that it lies in one page.
 constexpr uintptr_t kRecordBytes = 2 * sizeof(uintptr_t);
 
-// Whether a word at the address can be read; false also when unknown. The kernel reads a set of
-// signals there, and then refuses what it is told to do with it; filters of system calls let this
-// one pass. errno is lost.
+}  // namespace
+
+// The kernel reads a set of signals there, and then refuses what it is told to do with it; filters
+// of system calls let this one pass.
 bool is_readable(uintptr_t address) {
+  ErrnoGuard errno_guard;
   constexpr int kNoSuchWay = -1;
   constexpr size_t kSetBytes = sizeof(uint64_t);
   return syscall(SYS_rt_sigprocmask, kNoSuchWay, address, nullptr, kSetBytes) == -1 &&
          errno == EINVAL;
 }
+
+namespace {
 
 // An address at the upper end of the stack that `frame` lies on; 0 when the stack is an unknown
 // one. The C library puts a thread's own data above its stack, errno among them; the kernel puts
@@ -49,31 +52,9 @@ uintptr_t stack_end(uintptr_t frame) {
   return end - frame <= kMaxStackBytes ? end : 0;
 }
 
-struct Search {
-  uintptr_t address;
-  CodePlace found;
-};
-
-int look_into(dl_phdr_info* module, size_t, void* argument) {
-  Search* search = static_cast<Search*>(argument);
-  for (size_t index = 0; index < module->dlpi_phnum; ++index) {
-    const ElfW(Phdr)& segment = module->dlpi_phdr[index];
-    const uintptr_t start = module->dlpi_addr + segment.p_vaddr;
-    if (segment.p_type != PT_LOAD || search->address - start >= segment.p_memsz) continue;
-    // The program itself has no name here.
-    const bool has_name = module->dlpi_name != nullptr && module->dlpi_name[0] != '\0';
-    search->found.file =
-        has_name ? module->dlpi_name : reinterpret_cast<const char*>(getauxval(AT_EXECFN));
-    search->found.offset = search->address - module->dlpi_addr;
-    return 1;
-  }
-  return 0;
-}
-
 }  // namespace
 
 size_t capture_stack(const void* frame, uintptr_t* addresses, size_t capacity) {
-  ErrnoGuard errno_guard;
   const uintptr_t end = stack_end(reinterpret_cast<uintptr_t>(frame));
   const uintptr_t* words = static_cast<const uintptr_t*>(frame);
   size_t count = 0;
@@ -89,12 +70,6 @@ size_t capture_stack(const void* frame, uintptr_t* addresses, size_t capacity) {
     words = reinterpret_cast<const uintptr_t*>(next);
   }
   return count;
-}
-
-CodePlace find_code(uintptr_t address) {
-  Search search{address, {}};
-  dl_iterate_phdr(&look_into, &search);
-  return search.found;
 }
 
 }  // namespace spanmalloc::platform

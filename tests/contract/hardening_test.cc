@@ -1,6 +1,8 @@
 // What hardening promises to programs without a fault: exact sizes, zeros in place of what other
 // blocks held, places that differ from run to run. Runs at each level; misuse is tests/misuse.
+#include <link.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -61,6 +63,19 @@ Places places_of_a_run() {
   EXPECT(pread(file, &places, sizeof places, 0) == sizeof places);
   close(file);
   return places;
+}
+
+// Walks the loaded objects and never comes back.
+int is_in_loader = 0;
+
+void* stay_in_loader(void*) {
+  const auto stay = [](dl_phdr_info*, size_t, void*) {
+    __atomic_store_n(&is_in_loader, 1, __ATOMIC_RELEASE);
+    while (true) pause();
+    return 0;
+  };
+  dl_iterate_phdr(stay, nullptr);
+  return nullptr;
 }
 
 }  // namespace
@@ -159,6 +174,23 @@ CASE(a_freed_block_is_not_handed_out_at_once) {
       for (void* block : blocks) free(block);
     }
   }
+}
+
+// The report must not wait for what another thread does with the loaded objects.
+CASE(a_fault_ends_the_program_while_the_loader_is_busy) {
+  if (level() < 3) return;
+  EXPECT_EQ(contract::run_in_child(20,
+                                   [] {
+                                     volatile char* block = static_cast<char*>(malloc(kMiB));
+                                     free(const_cast<char*>(block));
+                                     pthread_t thread;
+                                     pthread_create(&thread, nullptr, &stay_in_loader, nullptr);
+                                     EXPECT(contract::becomes_true(10, [] {
+                                       return __atomic_load_n(&is_in_loader, __ATOMIC_ACQUIRE) == 1;
+                                     }));
+                                     block[5] = 1;
+                                   }),
+            -SIGSEGV);
 }
 
 CASE(places_differ_from_run_to_run) {

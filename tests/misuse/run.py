@@ -222,7 +222,8 @@ def check_history(name, program, errors):
     and of its free if it was freed."""
     for verb in ("allocated", "freed") if name in FREED_AND_SAMPLED else ("allocated",):
         part = re.search(rf"^  {verb} by thread \d+ at:\n((?:    .+\n)+)", errors, re.MULTILINE)
-        if not part or f"    {program}+0x" not in part[1]:
+        if not part or not re.search(rf"^    0x[0-9a-f]+ {re.escape(program)}\+0x", part[1],
+                                     re.MULTILINE):
             return f"the report does not tell where the block was {verb}"
     return None
 

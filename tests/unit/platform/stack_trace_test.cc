@@ -1,12 +1,16 @@
 #include "platform/stack_trace.h"
 
 #include <gtest/gtest.h>
+#include <link.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
 
 namespace spanmalloc::platform {
 namespace {
@@ -105,6 +109,71 @@ TEST(StackTrace, StopsAtPointersThatAreNone) {
     stack.run(&capture, &walk);
     EXPECT_EQ(walk.count, 1u);
   }
+}
+
+struct Wanted {
+  uintptr_t address;
+  const char* file;
+  uintptr_t offset;
+};
+
+// As the loader knows it.
+int find_in_module(dl_phdr_info* module, size_t, void* argument) {
+  Wanted* wanted = static_cast<Wanted*>(argument);
+  for (size_t index = 0; index < module->dlpi_phnum; ++index) {
+    const ElfW(Phdr)& segment = module->dlpi_phdr[index];
+    const uintptr_t start = module->dlpi_addr + segment.p_vaddr;
+    if (segment.p_type != PT_LOAD || wanted->address - start >= segment.p_memsz) continue;
+    wanted->file = module->dlpi_name;
+    wanted->offset = wanted->address - module->dlpi_addr;
+    return 1;
+  }
+  return 0;
+}
+
+TEST(CodePlace, IsThatOfTheLoader) {
+  char own[4096] = {};
+  ASSERT_GT(readlink("/proc/self/exe", own, sizeof(own) - 1), 0);
+  const auto any = [](auto* function) { return reinterpret_cast<uintptr_t>(function); };
+  for (const uintptr_t address : {any(&capture), any(&find_code), any(&qsort), any(&pthread_create),
+                                  any(static_cast<double (*)(double)>(&floor))}) {
+    Wanted wanted{address, nullptr, 0};
+    ASSERT_EQ(dl_iterate_phdr(&find_in_module, &wanted), 1);
+    const bool is_own = wanted.file[0] == '\0';
+    char path[PATH_MAX] = {};
+    ASSERT_NE(realpath(is_own ? own : wanted.file, path), nullptr);
+    errno = 17;
+    const CodePlace place = find_code(address);
+    EXPECT_EQ(errno, 17);
+    EXPECT_STREQ(place.file, path);
+    EXPECT_EQ(place.offset, wanted.offset);
+  }
+}
+
+TEST(CodePlace, IsEmptyOutsideOfFiles) {
+  const Stack stack;
+  int local = 0;
+  for (const uintptr_t address : {uintptr_t{0}, uintptr_t{1}, stack.page(1), UINTPTR_MAX,
+                                  reinterpret_cast<uintptr_t>(&local)}) {
+    EXPECT_STREQ(find_code(address).file, "");
+  }
+}
+
+// A handler may be told of a fault while another thread, which it waits for, walks the modules.
+TEST(CodePlace, IsFoundWhileTheLoaderIsBusy) {
+  const auto walk = [](dl_phdr_info*, size_t, void* argument) {
+    pthread_t thread;
+    const auto find = [](void* found) -> void* {
+      *static_cast<CodePlace*>(found) = find_code(reinterpret_cast<uintptr_t>(&find_code));
+      return nullptr;
+    };
+    EXPECT_EQ(pthread_create(&thread, nullptr, find, argument), 0);
+    pthread_join(thread, nullptr);
+    return 1;
+  };
+  CodePlace place;
+  ASSERT_EQ(dl_iterate_phdr(walk, &place), 1);
+  EXPECT_STRNE(place.file, "");
 }
 
 }  // namespace
