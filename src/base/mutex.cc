@@ -23,11 +23,14 @@ constexpr uint64_t kSleepNanoseconds = 100'000'000;
   return uint32_t{1} << static_cast<unsigned>(rank);
 }
 
-// A thread may only take a lock of a lower rank than all that it holds. A thread that holds all for
-// a fork takes none that it would wait for.
+// Locks that the calling thread holds for a fork, or is about to; kept in debug builds only.
+[[maybe_unused]] thread_local uint32_t held_for_fork SPANMALLOC_INITIAL_EXEC_TLS = 0;
+
+// A thread may only take a lock of a lower rank than all that it holds. Those that it holds for a
+// fork do not count, nor does then what it was interrupted in: nobody waits for a lock in there.
 void check_rank_before_lock(LockRank rank) {
   if constexpr (kDebugChecks) {
-    if ((held_ranks & rank_bit(LockRank::kFork)) != 0) return;
+    if (held_for_fork != 0) return;
     const uint32_t lower_or_same = (rank_bit(rank) << 1) - 1;
     SPANMALLOC_CHECK((held_ranks & lower_or_same) == 0, "lock taken out of order");
   }
@@ -41,25 +44,38 @@ void note_unlocked(LockRank rank) {
   if constexpr (kDebugChecks) held_ranks &= ~rank_bit(rank);
 }
 
+// Noted before a lock is held for a fork and until after it was: handlers come in between.
+void note_held_for_fork() {
+  if constexpr (kDebugChecks) ++held_for_fork;
+}
+
+void note_released_after_fork() {
+  if constexpr (kDebugChecks) --held_for_fork;
+}
+
 }  // namespace
+
+bool Mutex::try_take(uint32_t word) {
+  uint32_t expected = 0;
+  // Acquire: the section sees what the last holder wrote before its releasing unlock.
+  return word_.compare_exchange_strong(expected, word, std::memory_order_acquire,
+                                       std::memory_order_relaxed);
+}
 
 void Mutex::lock() {
   check_rank_before_lock(rank_);
-  const uint32_t mine = platform::thread_number() << 1;
-  uint32_t expected = 0;
-  // Acquire: the section sees what the last holder wrote before its releasing unlock.
-  if (!word_.compare_exchange_strong(expected, mine, std::memory_order_acquire,
-                                     std::memory_order_relaxed)) {
-    lock_slow(mine);
-  }
+  const uint32_t mine = platform::thread_number() << kOwnerShift;
+  if (!try_take(mine)) lock_slow(mine);
   note_locked(rank_);
   count_lock(rank_, LockEvent::kTaken);
 }
 
 void Mutex::lock_slow(uint32_t mine) {
-  if ((word_.load(std::memory_order_relaxed) & ~kContended) == mine) {
-    if (!held_for_fork_) fatal("malloc or free called by a signal handler that interrupted it");
-    ++locked_again_;
+  if (held_by_this_thread()) {
+    if (!may_be_locked_again()) {
+      fatal("malloc or free called by a signal handler that interrupted it");
+    }
+    locked_again_ = true;
     return;
   }
   count_lock(rank_, LockEvent::kFoundTaken);
@@ -94,22 +110,22 @@ void Mutex::lock_slow(uint32_t mine) {
 }
 
 bool Mutex::try_lock() {
-  uint32_t expected = 0;
-  if (!word_.compare_exchange_strong(expected, platform::thread_number() << 1,
-                                     std::memory_order_acquire, std::memory_order_relaxed)) {
-    return false;
-  }
+  if (!try_take(platform::thread_number() << kOwnerShift)) return false;
   note_locked(rank_);
   count_lock(rank_, LockEvent::kTaken);
   return true;
 }
 
 void Mutex::unlock() {
-  if (SPANMALLOC_UNLIKELY(locked_again_ > 0)) {
-    --locked_again_;
+  note_unlocked(rank_);
+  if (SPANMALLOC_UNLIKELY(locked_again_)) {
+    locked_again_ = false;
     return;
   }
-  note_unlocked(rank_);
+  give_up();
+}
+
+void Mutex::give_up() {
   if ((word_.exchange(0, std::memory_order_release) & kContended) != 0) {
     platform::futex_wake_one(word_);
   }
@@ -119,25 +135,33 @@ bool Mutex::held_by_this_thread() const {
   return owner() == platform::thread_number();
 }
 
+bool Mutex::may_be_locked_again() const {
+  return held_by_this_thread() && (word_.load(std::memory_order_relaxed) & kForFork) != 0 &&
+         !locked_again_;
+}
+
 bool Mutex::try_hold_for_fork() {
-  if (!try_lock()) return false;
-  held_for_fork_ = true;
-  note_locked(LockRank::kFork);
-  return true;
+  note_held_for_fork();
+  if (try_take(platform::thread_number() << kOwnerShift | kForFork)) {
+    count_lock(rank_, LockEvent::kTaken);
+    return true;
+  }
+  note_released_after_fork();
+  return false;
 }
 
 void Mutex::release_after_fork() {
-  held_for_fork_ = false;
-  note_unlocked(LockRank::kFork);
-  unlock();
+  give_up();
+  note_released_after_fork();
 }
 
 void Mutex::reset_in_child() {
-  held_for_fork_ = false;
-  locked_again_ = 0;
-  note_unlocked(LockRank::kFork);
-  note_unlocked(rank_);
+  const bool was_mine = held_by_this_thread();
+  const bool was_for_fork = (word_.load(std::memory_order_relaxed) & kForFork) != 0;
+  locked_again_ = false;
   word_.store(0, std::memory_order_relaxed);
+  if (was_mine && was_for_fork) note_released_after_fork();
+  if (was_mine && !was_for_fork) note_unlocked(rank_);
 }
 
 }  // namespace spanmalloc

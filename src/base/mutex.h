@@ -18,7 +18,6 @@ enum class LockRank : uint8_t {
   kCentral,
   kRegistry,
   kOpen,
-  kFork,  // no lock: the mark of a thread that holds all of them for a fork
 };
 
 // A lock that spins for a short while, then sleeps. It needs no construction at run time and knows
@@ -36,12 +35,15 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
 
   bool held_by_this_thread() const;
   // The number of the thread that holds the lock; 0 for none. May be stale.
-  uint32_t owner() const { return word_.load(std::memory_order_relaxed) >> 1; }
+  uint32_t owner() const { return word_.load(std::memory_order_relaxed) >> kOwnerShift; }
 
-  // For the preparation of a fork. The thread that holds a lock so may lock it again: the section
-  // is not entered yet, and fork handlers of the program run meanwhile that may allocate.
+  // For the preparation of a fork. The thread that holds a lock so may lock it again, once: the
+  // section is not entered yet, and fork handlers of the program and signal handlers run meanwhile
+  // that may allocate.
   [[nodiscard]] bool try_hold_for_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
   void release_after_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
+  // Whether this thread holds the lock for a fork and is not inside the section.
+  bool may_be_locked_again() const;
 
   // Makes the lock free in the child of a fork, where nobody else can hold or await it.
   void reset_in_child() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
@@ -51,16 +53,20 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
 
   // Set when somebody may sleep on the word.
   static constexpr uint32_t kContended = 1;
+  // Set when the owner holds the lock for a fork.
+  static constexpr uint32_t kForFork = 2;
+  static constexpr unsigned kOwnerShift = 2;
 
+  bool try_take(uint32_t word);
   SPANMALLOC_COLD void lock_slow(uint32_t mine);
+  void give_up();
 
-  // 0 when free; otherwise twice the owner's number, and the contended bit. Owner and state are one
-  // word, so that a signal handler always finds out whether it interrupted the holder.
+  // 0 when free; otherwise the owner's number and the two bits. Owner and state are one word, so
+  // that a signal handler always finds out whether it interrupted the holder, and in what.
   std::atomic<uint32_t> word_{0};
   const LockRank rank_;
-  // The following belong to the holder.
-  bool held_for_fork_ = false;
-  uint32_t locked_again_ = 0;
+  // Whether the holder, who holds it for a fork, is inside the section all the same. The holder's.
+  bool locked_again_ = false;
 };
 
 class SPANMALLOC_SCOPED_CAPABILITY MutexLock {

@@ -43,13 +43,13 @@ void note_new_process();
 // True when the calling thread is the only one of the process; false also when unknown.
 bool is_only_thread();
 
-// A number that differs between living threads, from 1 up, below 2^31. The thread that goes on in
+// A number that differs between living threads, from 1 up, below 2^30. The thread that goes on in
 // the child of a fork keeps its own.
 inline uint32_t thread_number() {
   static constinit std::atomic<uint32_t> last_number{0};
   static constinit thread_local uint32_t number SPANMALLOC_INITIAL_EXEC_TLS = 0;
   if (SPANMALLOC_UNLIKELY(number == 0)) {
-    number = last_number.fetch_add(1, std::memory_order_relaxed) % 0x7fffffff + 1;
+    number = last_number.fetch_add(1, std::memory_order_relaxed) % 0x3fffffff + 1;
   }
   return number;
 }

@@ -103,8 +103,60 @@ TEST(Mutex, IsFreeInTheChildAfterReset) {
   EXPECT_EQ(status, 0);
 }
 
+TEST(Mutex, MayBeLockedAgainByWhoHoldsItForAFork) {
+  Mutex mutex(LockRank::kCentral);
+  Mutex another(LockRank::kPageHeap);
+  EXPECT_FALSE(mutex.may_be_locked_again());
+  ASSERT_TRUE(another.try_hold_for_fork());
+  ASSERT_TRUE(mutex.try_hold_for_fork());
+  EXPECT_EQ(mutex.owner(), platform::thread_number());
+  EXPECT_TRUE(mutex.may_be_locked_again());
+  std::thread([&] { EXPECT_FALSE(mutex.may_be_locked_again()); }).join();
+  EXPECT_FALSE(mutex.try_hold_for_fork());
+  for (int round = 0; round < 2; ++round) {
+    MutexLock lock(mutex);
+    EXPECT_FALSE(mutex.may_be_locked_again()) << "the section is entered";
+  }
+  EXPECT_TRUE(mutex.may_be_locked_again());
+  std::thread([&] { EXPECT_FALSE(mutex.try_lock()) << "unlocking does not end the hold"; }).join();
+  mutex.release_after_fork();
+  EXPECT_EQ(mutex.owner(), 0u);
+  MutexLock lock(mutex);
+  EXPECT_FALSE(mutex.may_be_locked_again());
+  another.release_after_fork();
+}
+
+TEST(Mutex, WhoWaitsForAForkIsWoken) {
+  Mutex mutex(LockRank::kCentral);
+  int turns = 0;
+  ASSERT_TRUE(mutex.try_hold_for_fork());
+  std::thread waiter([&] {
+    MutexLock lock(mutex);
+    ++turns;
+  });
+  platform::sleep_ns(20'000'000);
+  {
+    MutexLock again(mutex);
+    EXPECT_EQ(turns, 0);
+  }
+  EXPECT_TRUE(mutex.may_be_locked_again()) << "also while others wait";
+  mutex.release_after_fork();
+  waiter.join();
+  EXPECT_EQ(turns, 1);
+}
+
+TEST(MutexDeathTest, ASectionIsNotEnteredTwice) {
+  Mutex mutex(LockRank::kCentral);
+  ASSERT_TRUE(mutex.try_hold_for_fork());
+  {
+    MutexLock lock(mutex);
+    EXPECT_DEATH(mutex.lock(), "signal handler that interrupted it");
+  }
+  mutex.release_after_fork();
+}
+
 TEST(Mutex, LocksOfFallingRankNest) {
-  Mutex outer(LockRank::kFork);
+  Mutex outer(LockRank::kOpen);
   Mutex inner(LockRank::kPageHeap);
   Mutex leaf(LockRank::kMetadata);
   MutexLock first(outer);
