@@ -38,6 +38,7 @@ __attribute__((constructor(101))) void on_load() {
   (void)heap.open();
   heap.read_options();
   heap.attach_thread();
+  heap.watch_faults();
   if (heap.hardening().delays()) atexit(&look_into_quarantine);
   if (heap.options()[Option::kStatsAtExit] != 0) atexit(&print_statistics);
 }

@@ -84,7 +84,10 @@ void Heap::decide_hardening() {
   uint32_t interval = static_cast<uint32_t>(options_[Option::kSampleGuard]);
   if (interval != 0 && !guarded_blocks_.open(block_ends_)) interval = 0;
   hardening_.decide(static_cast<HardeningLevel>(options_[Option::kHardening]), interval);
-  if (interval == 0 && !hardening_.has_guards()) return;
+}
+
+void Heap::watch_faults() {
+  if (hardening_.sample_interval() == 0 && !hardening_.has_guards()) return;
   // Without the handler a fault goes unexplained; nothing else is lost.
   (void)platform::watch_faults([](const platform::Fault& fault) {
     return heap.guarded_blocks_.describe_access(fault.address, fault.code) ||
