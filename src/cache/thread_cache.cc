@@ -133,6 +133,7 @@ void ThreadCache::flush(SizeClass size_class, const CentralList& central, Sentin
   reserves_[size_class].claim.bits = 0;
   step_for_fork();
   reserves_[size_class] = {};
+  if (lists_are_noted()) note_lists(size_class);
   central.give_back(reserve.claim);
   for (const List& list : lists) {
     if (list.count() == 0) continue;
@@ -149,8 +150,7 @@ size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels)
   size_t flushed = 0;
   centrals.for_each([&](const CentralList& central, SizeClass size_class) {
     const bool rests = heads_[size_class] == resting_heads_[size_class];
-    const size_t listed = head_list(size_class).count() + reserves_[size_class].spare.count();
-    if (rests && listed > 0) {
+    if (rests && listed_count(size_class) > 0) {
       const size_t count = object_count(size_class);
       flushed += count * kSizeClasses[size_class].object_bytes;
       flush(size_class, central, sentinels, FlushTo::kSpans);
@@ -158,6 +158,19 @@ size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels)
     resting_heads_[size_class] = heads_[size_class];
   });
   return flushed;
+}
+
+void ThreadCache::note_lists(SizeClass size_class) {
+  if (!lists_are_noted()) note_all_lists();
+  __atomic_store_n(&hardened_.listed[size_class], static_cast<uint16_t>(listed_count(size_class)),
+                   __ATOMIC_RELAXED);
+}
+
+void ThreadCache::note_all_lists() {
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    hardened_.listed[index] = static_cast<uint16_t>(listed_count(static_cast<SizeClass>(index)));
+  }
+  __atomic_store_n(&hardened_.lists_are_noted, true, __ATOMIC_RELEASE);
 }
 
 bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const {
@@ -169,6 +182,7 @@ bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap&
   const size_t offset = address - base;
   const size_t bytes = kSizeClasses[size_class].object_bytes;
   if (is_whole && offset < 64 * bytes && (claimed >> (offset / bytes) & 1) != 0) return true;
+  if (lists_are_noted() && own_thread_cache() != this) return false;
   for (const FreeNode* node : {heads_[size_class], reserves_[size_class].spare.top}) {
     // The owner may change the list meanwhile: only blocks of the class are followed, and no more
     // of them than a list can have.
@@ -184,6 +198,9 @@ bool ThreadCache::holds(SizeClass size_class, uintptr_t address, const ClassMap&
 size_t ThreadCache::object_count(SizeClass size_class) const {
   size_t count = static_cast<size_t>(std::popcount(reserves_[size_class].claim.bits));
   if (hardened_.quarantine != nullptr) count += hardened_.quarantine->object_count(size_class);
+  if (lists_are_noted()) {
+    return count + __atomic_load_n(&hardened_.listed[size_class], __ATOMIC_RELAXED);
+  }
   const size_t limit = kSizeClasses[size_class].magazine_capacity;
   for (const List& list : {head_list(size_class), reserves_[size_class].spare}) {
     // A torn view of a moving list may give nonsense; a list never has more than its limit.
@@ -234,6 +251,7 @@ void ThreadCache::repair_if_orphaned() {
     if (spare.top != nullptr) spare.capacity = static_cast<uint32_t>(capacity_from_end(spare.top));
     grown_bytes_ += grown_bytes(size_class);
   }
+  if (lists_are_noted()) note_all_lists();
 }
 
 void ThreadCache::check_invariants(const ClassMap& class_map) const {
@@ -242,6 +260,8 @@ void ThreadCache::check_invariants(const ClassMap& class_map) const {
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);
     grown += grown_bytes(size_class);
+    SPANMALLOC_CHECK(!lists_are_noted() || hardened_.listed[index] == listed_count(size_class),
+                     "a cache that notes a wrong length of its lists");
     for (const List& list : {head_list(size_class), reserves_[size_class].spare}) {
       const FreeNode* node = list.top;
       if (node == nullptr) continue;

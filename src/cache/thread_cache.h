@@ -13,7 +13,8 @@
 // lists of a new cache, and all else in it is zero: a program that uses few classes writes little.
 //
 // Only the owning thread writes. Statistics and the double-free check of other threads read the
-// lists meanwhile; what they see may be stale but is always readable memory.
+// lists meanwhile; what they see may be stale but is always readable memory. Where a block's pages
+// may become a guard once the owner has let go of it, others read what the owner notes instead.
 #ifndef SPANMALLOC_CACHE_THREAD_CACHE_H_
 #define SPANMALLOC_CACHE_THREAD_CACHE_H_
 
@@ -156,7 +157,12 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // spans; returns the bytes. A list that rests keeps whole spans from being given back.
   size_t flush_idle(CentralLists& centrals, SentinelTable& sentinels);
 
-  // Whether the object lies in one of the class's lists or in its claim. Other threads may ask.
+  // For the owner, under hardening with guards, after each change of the class's lists: notes how
+  // long they are. From the first time on, other threads look into no object of any list.
+  void note_lists(SizeClass size_class);
+
+  // Whether the object lies in one of the class's lists or in its claim. Other threads may ask;
+  // where lists are noted, they learn of the claim alone.
   bool holds(SizeClass size_class, uintptr_t address, const ClassMap& class_map) const;
 
   // Objects of the class that lie here. Other threads may ask and get a stale answer.
@@ -188,6 +194,9 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     uint64_t random;
     // Blocks until one is sampled; 0: not chosen yet.
     uint32_t until_sample;
+    bool lists_are_noted;
+    // Objects in head and spare list, by class, where that is noted.
+    std::array<uint16_t, kSizeClassCount> listed;
   };
   HardenedPart& hardened() { return hardened_; }
   const HardenedPart& hardened() const { return hardened_; }
@@ -234,6 +243,14 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     return grown_bytes(size_class, levels_[size_class]);
   }
   size_t capacity_from_end(const FreeNode* node) const;
+  size_t listed_count(SizeClass size_class) const {
+    return head_list(size_class).count() + reserves_[size_class].spare.count();
+  }
+  bool lists_are_noted() const {
+    // Acquire: all lists were noted before.
+    return __atomic_load_n(&hardened_.lists_are_noted, __ATOMIC_ACQUIRE);
+  }
+  void note_all_lists();
 
   // The sum of grown_bytes() over all classes.
   size_t grown_bytes_;

@@ -70,10 +70,21 @@ Object pop_checked(ThreadCache& cache, SizeClass size_class) {
   return {object, MemoryContent::kUnknown};
 }
 
+// After each change of a list: with guards, other threads must not look into its blocks.
+void note_lists(ThreadCache& cache, SizeClass size_class) {
+  if (heap.hardening().has_guards()) cache.note_lists(size_class);
+}
+
+void push_object(FreeNode* object, SizeClass size_class) {
+  push_small(object, size_class);
+  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) note_lists(*cache, size_class);
+}
+
 Object take_object(SizeClass size_class) {
   ThreadCache* cache = heap.attach_thread();
   if (cache == nullptr) return allocate_without_cache(size_class);
   Object object = pop_checked(*cache, size_class);
+  note_lists(*cache, size_class);
   if (heap.hardening().delays() && object.address != nullptr && cache->has_claim(size_class)) {
     const Span* span = heap.page_map().find(reinterpret_cast<uintptr_t>(object.address));
     object.address =
@@ -162,7 +173,7 @@ SmallBlock checked_block(uintptr_t address, SizeClass size_class, const char* ca
 
 void release_from_quarantine(Quarantine::Block block) {
   check_filled(block.address, kSizeClasses[block.size_class].object_bytes, 0);
-  push_small(reinterpret_cast<FreeNode*>(block.address), block.size_class);
+  push_object(reinterpret_cast<FreeNode*>(block.address), block.size_class);
 }
 
 void retire(const SmallBlock& block) {
@@ -173,7 +184,7 @@ void retire(const SmallBlock& block) {
                                 delays ? FreedFill::kPattern : FreedFill::kZero);
   ThreadCache* cache = delays ? heap.attach_thread() : nullptr;
   Quarantine* quarantine = cache != nullptr ? cache->hardened().quarantine : nullptr;
-  if (quarantine == nullptr) return push_small(object, block.size_class);
+  if (quarantine == nullptr) return push_object(object, block.size_class);
   const CacheUse use(*cache);
   // Room is made first, so that the block itself does not leave at once.
   while (!quarantine->has_room_for(block.size_class)) {
@@ -377,6 +388,7 @@ void check_size_hardened(const void* pointer, size_t bytes, size_t alignment, co
 }
 
 void prepare_hardened(ThreadCache& cache) {
+  note_lists(cache, kNoSizeClass);
   if (!heap.hardening().delays() || cache.hardened().quarantine != nullptr) return;
   // The arena's memory is zero, which is an empty quarantine.
   cache.hardened().quarantine =

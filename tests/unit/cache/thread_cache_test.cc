@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "platform/virtual_memory.h"
 #include "support/cache_parts.h"
 
 namespace spanmalloc {
@@ -83,6 +84,63 @@ TEST(EmptyThreadCache, IsBothEmptyAndFullInEveryClass) {
     const FreeNode* head = empty_thread_cache.head(static_cast<SizeClass>(index));
     EXPECT_TRUE(FreeNode::is_end(head->next(empty_thread_cache.key())));
     EXPECT_EQ(head->room(), 0u);
+  }
+}
+
+// As pages of blocks that the owner has let go of, once they are a guard.
+TEST(ThreadCache, WhereListsAreNotedNobodyElseLooksIntoABlock) {
+  Fixture test;
+  test.cache.note_lists(kClass);
+  const std::vector<FreeNode*> objects = test.take_many(kCapacity + kCapacity / 2);
+  for (FreeNode* object : objects) {
+    test.give(object);
+    test.cache.note_lists(kClass);
+  }
+  test.check();
+  size_t expected = 0;
+  for (FreeNode* object : objects) {
+    expected += test.cache.holds(kClass, address_of(object), test.page_map.class_map()) ? 1 : 0;
+  }
+  EXPECT_EQ(expected, 0u) << "of the lists, others learn nothing";
+  const size_t in_spans = test.centrals[kClass].stats().free_bytes;
+  const size_t in_depot = test.centrals[kClass].depot_bytes();
+  expected = test.centrals[kClass].stats().spans * kSizeClasses[kClass].objects_per_span * 64 -
+             in_spans - in_depot;
+  const PageRange pages{test.source.all().first, test.source.handed_out()};
+  ASSERT_TRUE(platform::make_inaccessible(test.source.window().address(pages.first),
+                                          pages.count.bytes().value));
+  EXPECT_EQ(test.cache.held_bytes(), expected);
+  EXPECT_EQ(test.cache.object_count(kClass), expected / 64);
+  EXPECT_FALSE(test.cache.holds(kClass, address_of(objects[3]), test.page_map.class_map()));
+}
+
+TEST(ThreadCache, NotesFollowTheLists) {
+  Fixture test;
+  std::mt19937 random(4);
+  // What lies in the lists before the first note counts as well.
+  std::vector<FreeNode*> owned = test.take_many(100);
+  for (; owned.size() > 50; owned.pop_back()) test.give(owned.back());
+  test.cache.note_lists(kClass);
+  for (int round = 0; round < 20000; ++round) {
+    const bool takes = owned.empty() || random() % 1000 < (round / 2000 % 2 == 0 ? 700u : 300u);
+    if (takes) {
+      owned.push_back(test.take());
+    } else {
+      test.give(owned.back());
+      owned.pop_back();
+    }
+    test.cache.note_lists(kClass);
+    if (round % 100 == 0) test.check();
+    if (round % 3000 == 0) {
+      test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
+      EXPECT_EQ(test.cache.object_count(kClass), 0u);
+      test.check();
+    }
+    if (round % 5000 == 0) {
+      test.cache.note_orphaned();
+      test.cache.repair_if_orphaned();
+      test.check();
+    }
   }
 }
 
