@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
@@ -21,20 +22,17 @@ constinit std::atomic<bool> exit_key_is_made{false};
 
 constinit std::atomic<pid_t> known_process{0};
 
-struct Start {
-  void (*body)(void*);
-  void* argument;
-};
+using Body = void (*)(void*);
 
-// One thread is started at a time, so its start can wait in a static place.
-constinit Start pending_start{};
+// One thread is started at a time, so what it is to run can wait in a static place.
+constinit std::atomic<Body> pending_body{nullptr};
 
-void* run_body(void*) {
-  const Start start = pending_start;
+void* run_body(void* argument) {
+  const Body body = pending_body.load(std::memory_order_relaxed);
   // Not with the priority that the program has given the thread that happened to start this one.
   constexpr sched_param kNoPriority{};
   (void)sched_setscheduler(0, SCHED_OTHER, &kNoPriority);
-  start.body(start.argument);
+  body(argument);
   return nullptr;
 }
 
@@ -78,7 +76,7 @@ bool register_fork_handlers(void (*prepare)(), void (*in_parent)(), void (*in_ch
 
 bool start_background_thread(void (*body)(void*), void* argument) {
   ErrnoGuard errno_guard;
-  pending_start = {body, argument};
+  pending_body.store(body, std::memory_order_relaxed);
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -91,7 +89,7 @@ bool start_background_thread(void (*body)(void*), void* argument) {
   for (const size_t stack_bytes : kBackgroundStackBytes) {
     pthread_attr_setstacksize(&attributes, stack_bytes);
     pthread_t thread;
-    const int error = masked ? pthread_create(&thread, &attributes, run_body, nullptr) : EPERM;
+    const int error = masked ? pthread_create(&thread, &attributes, run_body, argument) : EPERM;
     started = error == 0;
     if (error != EINVAL) break;
   }
@@ -115,6 +113,16 @@ bool shares_memory_with_parent() {
 
 void note_new_process() {
   known_process.store(getpid());
+}
+
+int thread_id() {
+  return static_cast<int>(syscall(SYS_gettid));
+}
+
+bool has_living_thread(int id) {
+  ErrnoGuard errno_guard;
+  constexpr int kNoSignal = 0;
+  return syscall(SYS_tgkill, getpid(), id, kNoSignal) == 0;
 }
 
 bool is_only_thread() {

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text_writer.h"
+#include "platform/futex.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 
@@ -39,8 +40,8 @@ uint64_t SystemScavengerClock::monotonic_ns() {
 uint64_t SystemScavengerClock::thread_cpu_ns() {
   return platform::thread_cpu_ns();
 }
-void SystemScavengerClock::sleep_ns(uint64_t nanoseconds) {
-  platform::sleep_ns(nanoseconds);
+void SystemScavengerClock::sleep_ns(uint64_t nanoseconds, std::atomic<uint32_t>& word) {
+  platform::futex_wait(word, 0, nanoseconds);
 }
 
 EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {

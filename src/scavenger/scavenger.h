@@ -58,10 +58,10 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 //
 // The thread starts when the heap first passes a size, on the malloc side only, for the C library
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
-// parks; a word that frees look at wakes it. It ends when the heap is small by then, when it is the
-// last thread, or when it is sent away. A free that comes later gives back what it makes free, and
-// the next malloc starts the thread again. Where no thread may be started, growth and large frees
-// tick in its place.
+// parks; a word that frees look at wakes it. It ends when the heap is small by then, before the
+// last thread of the program that has a cache, or when it is sent away. A free that comes later
+// gives back what it makes free, and the next malloc starts the thread again. Where no thread may
+// be started, growth and large frees tick in its place.
 class Scavenger {
  public:
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
@@ -93,7 +93,9 @@ class Scavenger {
   void note_pages_freed();
   void note_depot_grown();
 
-  // Threads that have a cache, so that the scavenger's own does not outlive them all.
+  // Threads that have a cache. The last one waits, a second at most, until the scavenger's own
+  // thread is gone: what the C library does on the last thread of a process, exit handlers among
+  // it, is for a thread of the program.
   void note_thread_start() {
     if (is_background_thread()) return;
     live_threads_.fetch_add(1, std::memory_order_relaxed);
@@ -153,8 +155,9 @@ class Scavenger {
   [[nodiscard]] bool park();
   [[nodiscard]] bool end_thread(uint32_t from);
   bool is_last_thread();
-  bool is_sent_away() const { return sent_away_.load(std::memory_order_relaxed) != 0; }
-  TickRest tick_rest() const { return {clock_, sent_away_}; }
+  TickRest tick_rest() { return {clock_, sent_away_, live_threads_}; }
+  bool is_to_end() { return !can_run() || tick_rest().is_over() || is_last_thread(); }
+  void wait_until_thread_is_gone();
   // Whether the calling thread is one that start_thread() has started.
   static bool is_background_thread();
   size_t epochs_before_park() const;
@@ -194,8 +197,9 @@ class Scavenger {
   ListKey key_{};
   std::atomic<uint32_t> state_{kNoThread};
   std::atomic<size_t> live_threads_{0};
-  std::atomic<bool> threads_ended_{false};
-  // Calls of send_thread_away() that are under way.
+  // The thread that runs, or ran last, by the system's number; 0 as long as it has not begun.
+  std::atomic<int> thread_id_{0};
+  // Callers that wait until the thread is gone. It rests on this word in the midst of a tick.
   std::atomic<uint32_t> sent_away_{0};
   // Set while a tick is under way: there is one at a time, and nobody waits for it.
   std::atomic<bool> ticking_{false};
@@ -230,6 +234,8 @@ class Scavenger {
   size_t threads_started_before_ = 0;
   // When ticks without a thread are due.
   std::atomic<uint64_t> next_tick_ns_{0};
+  // When the thread asks the system whether it is the last.
+  uint64_t next_last_look_ns_ = 0;
   // When a thread that was refused is asked for again.
   std::atomic<uint64_t> ask_again_ns_{0};
   std::atomic<uint32_t> depot_calls_{0};

@@ -1,6 +1,7 @@
 #ifndef SPANMALLOC_SCAVENGER_SCAVENGER_CLOCK_H_
 #define SPANMALLOC_SCAVENGER_SCAVENGER_CLOCK_H_
 
+#include <atomic>
 #include <cstdint>
 
 namespace spanmalloc {
@@ -10,7 +11,8 @@ class ScavengerClock {
  public:
   virtual uint64_t monotonic_ns() = 0;
   virtual uint64_t thread_cpu_ns() = 0;
-  virtual void sleep_ns(uint64_t nanoseconds) = 0;
+  // Ends before its time when `word` is not 0 and its sleepers are woken.
+  virtual void sleep_ns(uint64_t nanoseconds, std::atomic<uint32_t>& word) = 0;
 
  protected:
   ~ScavengerClock() = default;
@@ -20,7 +22,7 @@ class SystemScavengerClock final : public ScavengerClock {
  public:
   uint64_t monotonic_ns() override;
   uint64_t thread_cpu_ns() override;
-  void sleep_ns(uint64_t nanoseconds) override;
+  void sleep_ns(uint64_t nanoseconds, std::atomic<uint32_t>& word) override;
 };
 
 }  // namespace spanmalloc

@@ -45,13 +45,14 @@ constexpr size_t kGiveBackBytes = size_t{64} << 20;
 constexpr uint32_t kCallsPerLook = 16;
 
 constexpr uint64_t kNsPerMs = 1'000'000;
-// How often a parked thread looks whether it is the last: all signals are blocked in it, so a
-// process of which it alone is left could not even be ended by one.
-constexpr uint64_t kParkedLookNs = 10'000 * kNsPerMs;
-// A thread that ends is counted by the kernel until a little after its last destructor.
-constexpr uint64_t kThreadEndWaitNs = 5 * kNsPerMs;
-constexpr int kThreadEndRounds = 4;
+// How often the thread asks the system whether it is the last: all signals are blocked in it, so a
+// process of which it alone is left could not even be ended by one. The program's threads are
+// counted as well, but of some the end is not told.
+constexpr uint64_t kLastLookNs = 10'000 * kNsPerMs;
+// How long to wait for the end of the thread, and how long between two looks.
 constexpr uint64_t kSendAwayNs = 1000 * kNsPerMs;
+constexpr uint64_t kFirstGoneLookNs = kNsPerMs / 20;
+constexpr uint64_t kLastGoneLookNs = 5 * kNsPerMs;
 
 // A thread that the system refused is asked for again after this time: others may have ended. A
 // filter of system calls stays.
@@ -191,24 +192,35 @@ bool Scavenger::set_pressure_callback(PressureCallback callback, void* context) 
 void Scavenger::note_thread_end() {
   if (is_background_thread()) return;
   count_shared_write();
-  if (live_threads_.fetch_sub(1, std::memory_order_relaxed) > 1) return;
-  if (!has_thread()) return;
-  threads_ended_.store(true, std::memory_order_relaxed);
-  platform::futex_wake_one(state_);
+  // Sequentially consistent, as in start_thread(): either the state is seen here, or there that
+  // nobody is left.
+  if (live_threads_.fetch_sub(1, std::memory_order_seq_cst) > 1) return;
+  sent_away_.fetch_add(1, std::memory_order_relaxed);
+  wait_until_thread_is_gone();
+  let_thread_return();
 }
 
 void Scavenger::send_thread_away() {
   sent_away_.fetch_add(1, std::memory_order_relaxed);
   if (is_background_thread() || live_threads() > 1) return;
-  const bool has_one = has_thread();
-  if (!has_one && !has_ended_.load(std::memory_order_relaxed)) return;
-  // A thread that has just ended may still be counted.
-  const uint64_t most = has_one ? kSendAwayNs : kThreadEndRounds * kThreadEndWaitNs;
-  for (uint64_t waited = 0; waited < most; waited += kThreadEndWaitNs) {
-    if (!has_thread() && platform::is_only_thread()) return;
-    wake();
-    platform::futex_wake_one(state_);
-    platform::sleep_ns(kThreadEndWaitNs);
+  wait_until_thread_is_gone();
+}
+
+// The state says that the thread has ended a little before the system and the C library do.
+void Scavenger::wait_until_thread_is_gone() {
+  // Nobody else sleeps on this word, so no wake meant for the thread is lost to it.
+  std::atomic<uint32_t> nobody{0};
+  uint64_t pause = kFirstGoneLookNs;
+  for (uint64_t waited = 0; waited < kSendAwayNs; waited += pause) {
+    if (state_.load(std::memory_order_seq_cst) < kRunning) {
+      const int id = thread_id_.load(std::memory_order_relaxed);
+      if (id == 0 || !platform::has_living_thread(id)) return;
+    } else {
+      platform::futex_wake_one(sent_away_);
+      platform::futex_wake_one(state_);
+    }
+    platform::futex_wait(nobody, 0, pause);
+    pause = std::min(2 * pause, kLastGoneLookNs);
   }
 }
 
@@ -222,13 +234,18 @@ void Scavenger::let_thread_return() {
 
 void Scavenger::start_thread() {
   // What the child of a vfork notes, its parent would read.
-  if (is_sent_away() || platform::shares_memory_with_parent()) return;
+  if (tick_rest().is_over() || platform::shares_memory_with_parent()) return;
   uint32_t expected = kNoThread;
   // Acquire: the thread before, which stored that it ended, has read what it was started with.
-  if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_acquire,
+  if (!state_.compare_exchange_strong(expected, kRunning, std::memory_order_seq_cst,
                                       std::memory_order_relaxed)) {
     return;
   }
+  // A destructor may allocate after the last thread gave its cache back.
+  if (live_threads_.load(std::memory_order_seq_cst) == 0) {
+    return state_.store(kNoThread, std::memory_order_release);
+  }
+  thread_id_.store(0, std::memory_order_relaxed);
   wants_restart_.store(false, std::memory_order_relaxed);
   has_ended_.store(false, std::memory_order_relaxed);
   freed_without_thread_.store(false, std::memory_order_relaxed);
@@ -258,6 +275,8 @@ size_t Scavenger::epochs_before_park() const {
 
 void Scavenger::run() {
   runs_scavenger = true;
+  thread_id_.store(platform::thread_id(), std::memory_order_relaxed);
+  next_last_look_ns_ = clock_.monotonic_ns() + kLastLookNs;
   size_t idle_epochs = 0;
   while (true) {
     const uint64_t started = clock_.monotonic_ns();
@@ -275,13 +294,10 @@ void Scavenger::run() {
 }
 
 bool Scavenger::is_last_thread() {
-  if (platform::is_only_thread()) return true;
-  if (!threads_ended_.exchange(false, std::memory_order_relaxed)) return false;
-  for (int round = 0; round < kThreadEndRounds; ++round) {
-    platform::sleep_ns(kThreadEndWaitNs);
-    if (platform::is_only_thread()) return true;
-  }
-  return false;
+  const uint64_t now = clock_.monotonic_ns();
+  if (now < next_last_look_ns_ || platform::system_calls_are_filtered()) return false;
+  next_last_look_ns_ = now + kLastLookNs;
+  return platform::is_only_thread();
 }
 
 // Epochs begin at a fixed rate as long as their work leaves time.
@@ -290,11 +306,11 @@ bool Scavenger::sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs)
   uint64_t now = clock_.monotonic_ns();
   uint64_t earliest = now + epoch_ns() / kTicksPerEpoch;
   do {
-    if (now < due) platform::futex_wait(state_, kRunning, due - now);
-    if (!can_run() || is_sent_away() || is_last_thread()) return end_thread(kRunning);
+    if (now < due && !is_to_end()) platform::futex_wait(state_, kRunning, due - now);
+    if (is_to_end()) return end_thread(kRunning);
     now = clock_.monotonic_ns();
     if (!hastened_.load(std::memory_order_relaxed) || now >= due) continue;
-    if (now < earliest) platform::sleep_ns(earliest - now);
+    if (now < earliest && !tick_rest().sleep(earliest - now)) return end_thread(kRunning);
     if (run_epoch(SIZE_MAX, EpochCause::kChange).did_something()) *idle_epochs = 0;
     if (!is_background_thread()) return false;
     now = clock_.monotonic_ns();
@@ -324,9 +340,10 @@ bool Scavenger::park() {
     const uint64_t now = clock_.monotonic_ns();
     // Of a large heap much may still become idle by frees alone, and a free cannot start a thread.
     if (now >= end && page_heap_.retained_bytes() < kStartBytes) return end_thread(kParked);
-    const uint64_t wait_ns = now < end ? std::min(end - now, kParkedLookNs) : kParkedLookNs;
+    if (is_to_end()) return end_thread(kParked);
+    const uint64_t wait_ns = now < end ? std::min(end - now, kLastLookNs) : kLastLookNs;
     platform::futex_wait(state_, kParked, wait_ns);
-    if (!can_run() || is_sent_away() || is_last_thread()) return end_thread(kParked);
+    if (is_to_end()) return end_thread(kParked);
   }
   state_.store(kRunning, std::memory_order_relaxed);
   return true;
@@ -349,7 +366,7 @@ void Scavenger::forget_thread() {
   // So may be a tick that had taken note of what was allocated.
   quiet_epochs_ = 0;
   was_active_early_ = true;
-  threads_ended_.store(false, std::memory_order_relaxed);
+  thread_id_.store(0, std::memory_order_relaxed);
   sent_away_.store(0, std::memory_order_relaxed);
   hastened_.store(false, std::memory_order_relaxed);
   live_threads_.store(1, std::memory_order_relaxed);

@@ -2,6 +2,7 @@
 #ifndef SPANMALLOC_TESTS_SUPPORT_FAKE_CLOCK_H_
 #define SPANMALLOC_TESTS_SUPPORT_FAKE_CLOCK_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -19,7 +20,7 @@ class FakeClock final : public ScavengerClock {
     now_ns_ += work_ns_;
     return cpu_ns_;
   }
-  void sleep_ns(uint64_t nanoseconds) override {
+  void sleep_ns(uint64_t nanoseconds, std::atomic<uint32_t>&) override {
     ++sleeps_;
     slept_ns_ += nanoseconds;
     now_ns_ += nanoseconds;

@@ -32,7 +32,9 @@ struct Fixture {
     size_t bytes = 0;
     for (size_t epoch = 0; epoch < count; ++epoch) {
       heap.start_epoch();
-      bytes += keeper.run_epoch(options, ScavengePacer(0, 1), TickRest(clock, is_to_end)).value;
+      bytes +=
+          keeper.run_epoch(options, ScavengePacer(0, 1), TickRest(clock, is_to_end, live_threads))
+              .value;
     }
     return bytes;
   }
@@ -46,6 +48,7 @@ struct Fixture {
   Options options;
   FakeClock clock;
   std::atomic<uint32_t> is_to_end{0};
+  std::atomic<size_t> live_threads{1};
   HugePageKeeper keeper{heap};
   PageAllocation all;
 };

@@ -30,7 +30,10 @@ inline constexpr size_t kManyEpochs = PeakWindow::kEpochs + 3;
 inline const SizeClass kClass = size_class_of(1024);
 
 struct Fixture : CacheParts {
-  explicit Fixture(size_t bytes = 256 * kMiB) : CacheParts(bytes) { scavenger.set_key(kTestKey); }
+  explicit Fixture(size_t bytes = 256 * kMiB) : CacheParts(bytes) {
+    scavenger.set_key(kTestKey);
+    scavenger.note_thread_start();
+  }
 
   Span* new_large(size_t bytes) {
     return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
@@ -74,6 +77,7 @@ struct Threaded : CacheParts {
     EXPECT_TRUE(options.set(Option::kEpochMilliseconds, 10));
     EXPECT_TRUE(options.set(Option::kScavengerCpuPercent, 100));
     scavenger.set_key(kTestKey);
+    scavenger.note_thread_start();
   }
 
   Span* new_large(size_t bytes) {

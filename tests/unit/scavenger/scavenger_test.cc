@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <thread>
 #include <vector>
 
+#include "platform/futex.h"
 #include "scavenger_fixture.h"
 
 namespace spanmalloc {
@@ -338,6 +340,66 @@ TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {
   EXPECT_TRUE(test.scavenger.has_thread()) << "a second life";
   ASSERT_TRUE(test.spans.delete_large(again));
   EXPECT_TRUE(test.wait_for([] { return !test.scavenger.has_thread(); }));
+}
+
+// Each step of work costs so much that the thread rests for a second after it.
+class DearWorkClock final : public ScavengerClock {
+ public:
+  uint64_t monotonic_ns() override { return platform::coarse_monotonic_ns(); }
+  uint64_t thread_cpu_ns() override { return cpu_ns_.fetch_add(1000 * kNsPerMs); }
+  void sleep_ns(uint64_t nanoseconds, std::atomic<uint32_t>& word) override {
+    rests_.fetch_add(1);
+    platform::futex_wait(word, 0, nanoseconds);
+  }
+
+  bool has_rested() const { return rests_.load() > 0; }
+
+ private:
+  std::atomic<uint64_t> cpu_ns_{0};
+  std::atomic<int> rests_{0};
+};
+
+TEST(ScavengerThread, EndsWithinATickWhenNoThreadOfTheProgramIsLeftAndComesBackWithOne) {
+  struct Parts : CacheParts {
+    Parts() : CacheParts(256 * kMiB) {
+      EXPECT_TRUE(options.set(Option::kEpochMilliseconds, 60'000));
+      EXPECT_TRUE(options.set(Option::kPolicy, static_cast<uint64_t>(ReleasePolicy::kIdleAge)));
+      EXPECT_TRUE(options.set(Option::kIdleAgeEpochs, 1));
+      scavenger.set_key(kTestKey);
+    }
+    Options options;
+    DearWorkClock clock;
+    HoleReleaser holes{centrals, page_map, page_heap};
+    FakeRoot root;
+    platform::CgroupPlaces places;
+    Scavenger scavenger{page_heap, centrals, holes, registry,
+                        sentinels, options,  clock, {places, root.path()}};
+  };
+  static Parts& test = *new Parts;
+  test.scavenger.note_thread_start();
+  Span* kept = test.spans.new_large(pages_for(40 * kMiB), PageCount{1}, Growth::kAllowed);
+  Span* freed = test.spans.new_large(pages_for(160 * kMiB), PageCount{1}, Growth::kAllowed);
+  ASSERT_TRUE(kept != nullptr && freed != nullptr && test.spans.delete_large(freed));
+  for (int epoch = 0; epoch < 3; ++epoch) (void)test.scavenger.run_epoch(0);
+  test.scavenger.note_growth();
+  ASSERT_TRUE(test.scavenger.has_thread());
+  for (int round = 0; round < 4000 && !test.clock.has_rested(); ++round) {
+    platform::sleep_ns(kNsPerMs);
+  }
+  ASSERT_TRUE(test.clock.has_rested());
+  test.scavenger.note_thread_end();
+  for (int round = 0; round < 4000 && test.scavenger.has_thread(); ++round) {
+    platform::sleep_ns(kNsPerMs);
+  }
+  EXPECT_FALSE(test.scavenger.has_thread());
+  EXPECT_GT(test.page_heap.free_retained_bytes(), 0u) << "the tick was not over";
+  test.scavenger.note_growth();
+  EXPECT_FALSE(test.scavenger.has_thread()) << "a destructor has allocated";
+
+  test.scavenger.note_thread_start();
+  test.scavenger.note_growth();
+  EXPECT_TRUE(test.scavenger.has_thread());
+  test.scavenger.note_thread_end();
 }
 
 TEST(ScavengerThread, TheChildOfAForkForgetsIt) {
