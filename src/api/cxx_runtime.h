@@ -19,9 +19,6 @@ NewHandler current_new_handler();
 void* call_catching(void* (*function)(size_t bytes, size_t alignment), size_t bytes,
                     size_t alignment);
 
-// Whether the program has left the basic forms of operator new to this library.
-bool has_own_operators();
-
 }  // namespace spanmalloc
 
 #endif  // SPANMALLOC_API_CXX_RUNTIME_H_

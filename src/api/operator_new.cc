@@ -1,8 +1,8 @@
 // The basic forms of operator new and delete; the others are in operator_new_derived.cc.
 //
-// A program may replace only the two basic forms; the standard's default forms of all others then
-// call the program's. So each derived form here calls its basic form as any caller would, through
-// the dynamic symbol, and the basic forms alone go to the heap.
+// A program may replace some forms only; the standard says which other forms then call them. So
+// each derived form here calls that other form as any caller would, through the dynamic symbol, and
+// the basic forms alone go to the heap.
 //
 // The C++ runtime is not linked. What it is needed for, throwing std::bad_alloc and the new
 // handler, is looked up when memory runs out; see cxx_runtime.h.
@@ -11,6 +11,7 @@
 #include <new>
 
 #include "api/cxx_runtime.h"
+#include "api/replaced.h"
 #include "heap/allocate.h"
 #include "platform/compiler.h"
 
@@ -80,14 +81,14 @@ namespace {
 [[gnu::alias("_ZnwmSt11align_val_t"), gnu::malloc, gnu::alloc_size(1)]] void* own_aligned_new(
     size_t size, std::align_val_t);
 
-using New = void* (*)(size_t);
-using AlignedNew = void* (*)(size_t, std::align_val_t);
-
 }  // namespace
 
-bool has_own_operators() {
-  return static_cast<New>(&operator new) == &own_new &&
-         static_cast<AlignedNew>(&operator new) == &own_aligned_new;
+bool has_own_new() {
+  return is_in_force<void*(size_t)>(&operator new, &own_new);
+}
+
+bool has_own_aligned_new() {
+  return is_in_force<void*(size_t, std::align_val_t)>(&operator new, &own_aligned_new);
 }
 
 }  // namespace spanmalloc

@@ -1,10 +1,12 @@
-// The forms of operator new and delete that the standard defines by the basic ones. A file of its
-// own, so that no compiler sees the basic forms and calls them past the program's replacements.
+// The forms of operator new and delete that the standard defines by others. A file of its own, so
+// that no compiler sees the basic forms and calls them past the program's replacements. The forms
+// of this file that others of it call are weak, which has the same effect.
 
 #include <cstddef>
 #include <new>
 
 #include "api/cxx_runtime.h"
+#include "api/replaced.h"
 #include "heap/hardened.h"
 #include "heap/heap.h"
 #include "platform/compiler.h"
@@ -13,18 +15,34 @@ namespace spanmalloc {
 
 namespace {
 
+using std::align_val_t;
+using std::nothrow_t;
+
 void* basic_new(size_t size, size_t) {
   return operator new(size);
 }
+void* basic_new_array(size_t size, size_t) {
+  return operator new[](size);
+}
 void* basic_aligned_new(size_t size, size_t alignment) {
-  return operator new (size, std::align_val_t{alignment});
+  return operator new (size, align_val_t{alignment});
+}
+void* basic_aligned_new_array(size_t size, size_t alignment) {
+  return operator new[](size, align_val_t{alignment});
 }
 
+// Whether the blocks that a sized form of operator delete may be given are made by this library
+// alone: by the forms of operator new that end with the same plain form of delete.
+bool makes_blocks();
+bool makes_arrays();
+bool makes_aligned_blocks();
+bool makes_aligned_arrays();
+
 // Under hardening, the size that the program gives must be the block's. A program that has its own
-// basic forms may make its blocks of other sizes.
-SPANMALLOC_ALWAYS_INLINE void check_size(const void* pointer, size_t size,
-                                         std::align_val_t alignment) {
-  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on()) && has_own_operators()) {
+// forms may make its blocks of other sizes.
+SPANMALLOC_ALWAYS_INLINE void check_size(const void* pointer, size_t size, align_val_t alignment,
+                                         bool (*has_own_forms)()) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on()) && has_own_forms()) {
     check_size_hardened(pointer, size, static_cast<size_t>(alignment), "operator delete");
   }
 }
@@ -51,7 +69,7 @@ SPANMALLOC_REPLACEABLE void* operator new(size_t size, const nothrow_t&) noexcep
   return call_catching(&basic_new, size, 0);
 }
 SPANMALLOC_REPLACEABLE void* operator new[](size_t size, const nothrow_t&) noexcept {
-  return call_catching(&basic_new, size, 0);
+  return call_catching(&basic_new_array, size, 0);
 }
 SPANMALLOC_REPLACEABLE void* operator new(size_t size, align_val_t alignment,
                                           const nothrow_t&) noexcept {
@@ -59,7 +77,7 @@ SPANMALLOC_REPLACEABLE void* operator new(size_t size, align_val_t alignment,
 }
 SPANMALLOC_REPLACEABLE void* operator new[](size_t size, align_val_t alignment,
                                             const nothrow_t&) noexcept {
-  return call_catching(&basic_aligned_new, size, static_cast<size_t>(alignment));
+  return call_catching(&basic_aligned_new_array, size, static_cast<size_t>(alignment));
 }
 
 SPANMALLOC_REPLACEABLE void operator delete[](void* pointer) noexcept {
@@ -72,11 +90,11 @@ SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, const nothrow_t&) n
   operator delete[](pointer);
 }
 SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t size) noexcept {
-  check_size(pointer, size, align_val_t{kMinAlignment});
+  check_size(pointer, size, align_val_t{kMinAlignment}, &makes_blocks);
   operator delete(pointer);
 }
 SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t size) noexcept {
-  check_size(pointer, size, align_val_t{kMinAlignment});
+  check_size(pointer, size, align_val_t{kMinAlignment}, &makes_arrays);
   operator delete[](pointer);
 }
 
@@ -93,11 +111,63 @@ SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, align_val_t alignme
 }
 SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t size,
                                             align_val_t alignment) noexcept {
-  check_size(pointer, size, alignment);
+  check_size(pointer, size, alignment, &makes_aligned_blocks);
   operator delete(pointer, alignment);
 }
 SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t size,
                                               align_val_t alignment) noexcept {
-  check_size(pointer, size, alignment);
+  check_size(pointer, size, alignment, &makes_aligned_arrays);
   operator delete[](pointer, alignment);
 }
+
+namespace spanmalloc {
+
+namespace {
+
+// The functions of this file by names that no program replaces.
+[[gnu::alias("_Znam"), gnu::malloc, gnu::alloc_size(1)]] void* own_new_array(size_t size);
+[[gnu::alias("_ZnamSt11align_val_t"), gnu::malloc, gnu::alloc_size(1)]] void* own_aligned_new_array(
+    size_t size, align_val_t);
+[[gnu::alias("_ZnwmRKSt9nothrow_t"), gnu::malloc, gnu::alloc_size(1)]] void* own_nothrow_new(
+    size_t size, const nothrow_t&) noexcept;
+[[gnu::alias("_ZnamRKSt9nothrow_t"), gnu::malloc, gnu::alloc_size(1)]] void* own_nothrow_new_array(
+    size_t size, const nothrow_t&) noexcept;
+[[gnu::alias("_ZnwmSt11align_val_tRKSt9nothrow_t"), gnu::malloc, gnu::alloc_size(1)]] void*
+own_aligned_nothrow_new(size_t size, align_val_t, const nothrow_t&) noexcept;
+[[gnu::alias("_ZnamSt11align_val_tRKSt9nothrow_t"), gnu::malloc, gnu::alloc_size(1)]] void*
+own_aligned_nothrow_new_array(size_t size, align_val_t, const nothrow_t&) noexcept;
+
+using New = void*(size_t);
+using AlignedNew = void*(size_t, align_val_t);
+using NothrowNew = void*(size_t, const nothrow_t&) noexcept;
+using AlignedNothrowNew = void*(size_t, align_val_t, const nothrow_t&) noexcept;
+
+bool has_own_new_array() {
+  return has_own_new() && is_in_force<New>(&operator new[], &own_new_array);
+}
+
+bool has_own_aligned_new_array() {
+  return has_own_aligned_new() && is_in_force<AlignedNew>(&operator new[], &own_aligned_new_array);
+}
+
+bool makes_blocks() {
+  return has_own_new() && is_in_force<NothrowNew>(&operator new, &own_nothrow_new);
+}
+
+bool makes_arrays() {
+  return has_own_new_array() && is_in_force<NothrowNew>(&operator new[], &own_nothrow_new_array);
+}
+
+bool makes_aligned_blocks() {
+  return has_own_aligned_new() &&
+         is_in_force<AlignedNothrowNew>(&operator new, &own_aligned_nothrow_new);
+}
+
+bool makes_aligned_arrays() {
+  return has_own_aligned_new_array() &&
+         is_in_force<AlignedNothrowNew>(&operator new[], &own_aligned_nothrow_new_array);
+}
+
+}  // namespace
+
+}  // namespace spanmalloc

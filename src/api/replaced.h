@@ -16,6 +16,10 @@ bool is_in_force(Function* symbol, Function* own) {
 // Whether blocks for free_sized() and free_aligned_sized() are made by this library alone.
 bool has_own_malloc();
 
+// Whether the basic forms of operator new, without and with an alignment, are this library's.
+bool has_own_new();
+bool has_own_aligned_new();
+
 }  // namespace spanmalloc
 
 #endif  // SPANMALLOC_API_REPLACED_H_
