@@ -47,17 +47,24 @@ platform::MoveResult move_pages(const Span* from, const Span* to) {
   const size_t bytes = from->bytes().value;
   if (bytes < kMovePagesBytes) return platform::MoveResult::kRefused;
   count_shared_write();
-  return platform::move_pages(from->base(), to->base(), bytes);
+  return platform::move_pages(from->base(), to->base(), bytes, OsPageSource::kName);
 }
 
 }  // namespace
 
 bool move_large_content(Span* from, Span* to) {
   const platform::MoveResult result = move_pages(from, to);
-  if (result == platform::MoveResult::kTargetLost) return false;
-  if (result == platform::MoveResult::kMoved) {
-    heap.spans().delete_large_released(from);
-    return true;
+  switch (result) {
+    case platform::MoveResult::kTargetLost:
+      return false;
+    case platform::MoveResult::kSourceLost:
+      return true;
+    case platform::MoveResult::kMoved:
+      heap.page_heap().advise_again(from->pages());
+      heap.spans().delete_large_released(from);
+      return true;
+    case platform::MoveResult::kRefused:
+      break;
   }
   memcpy(reinterpret_cast<void*>(to->base()), reinterpret_cast<const void*>(from->base()),
          from->bytes().value);

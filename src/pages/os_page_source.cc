@@ -106,7 +106,7 @@ OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes, Reser
     if (begin > found) (void)platform::unmap(found, begin - found);
     if (found + room > end) (void)platform::unmap(end, found + room - end);
   }
-  platform::name_range(begin, bytes, "spanmalloc heap");
+  platform::name_range(begin, bytes, kName);
   return {begin, begin + bytes, 0};
 }
 

@@ -20,6 +20,9 @@ namespace spanmalloc {
 // others use only the window and are thread-safe.
 class OsPageSource final : public PageSource {
  public:
+  // Of its mappings, for who looks at those of a process.
+  static constexpr char kName[] = "spanmalloc heap";
+
   constexpr OsPageSource() = default;
   OsPageSource(const OsPageSource&) = delete;
   OsPageSource& operator=(const OsPageSource&) = delete;

@@ -257,6 +257,11 @@ void PageHeap::advise_new_memory(PageRange pages) {
                             platform::HugePages::kAsk);
 }
 
+void PageHeap::advise_again(PageRange pages) {
+  if (huge_pages_.load(std::memory_order_relaxed) != platform::HugePages::kAsk) return;
+  source_.advise_huge_pages(pages, platform::HugePages::kAsk);
+}
+
 void PageHeap::start_epoch() {
   MutexLock lock(mutex_);
   if (!open_) return;

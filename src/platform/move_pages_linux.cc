@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -30,21 +31,16 @@ namespace spanmalloc::platform {
 
 namespace {
 
-// The content of a range in more mappings is left to be copied: then it lies in one again.
-constexpr size_t kMostPieces = 4;
+// A range in more mappings than these, or of less bytes for each, is left to be copied: a piece
+// takes some twenty system calls to find, and copying so much takes about as long.
+constexpr size_t kMostPieces = 32;
+constexpr size_t kLeastBytesForPiece = size_t{1} << 20;
 
-// In a shorter range pieces are not looked for: that takes some twenty system calls for each, and
-// copying so much takes about as long.
-constexpr size_t kLeastBytesInPieces = size_t{2} << 20;
-
-// Each piece that was moved costs two mappings, for it merges with nothing, and the kernel allows
-// 65530; after this many nothing is moved any more.
-constexpr size_t kMostMovedPieces = 8192;
-constinit std::atomic<size_t> moved_pieces{0};
-
-bool may_move_pieces(size_t count) {
-  return moved_pieces.fetch_add(count, std::memory_order_relaxed) < kMostMovedPieces;
-}
+// What was moved merges with no neighbour. A block that moves again and again takes its pieces
+// along, and leaves none behind; it gains one when it grows in between. The kernel allows 65530
+// mappings; after this many moves nothing is moved any more.
+constexpr size_t kMostMoves = 8192;
+constinit std::atomic<size_t> moves{0};
 
 bool move_page_tables(uintptr_t from, uintptr_t to, size_t bytes) {
   void* moved =
@@ -95,13 +91,14 @@ struct Pieces {
 
 Pieces find_pieces(uintptr_t address, size_t bytes) {
   Pieces pieces;
-  if (bytes < kLeastBytesInPieces) {
+  const size_t most = std::min(kMostPieces, bytes / kLeastBytesForPiece);
+  if (most < 2) {
     pieces.bytes[0] = bytes;
     pieces.count = lies_in_one_mapping(address, bytes) ? 1 : 0;
     return pieces;
   }
   for (size_t done = 0; done < bytes; done += pieces.bytes[pieces.count++]) {
-    if (pieces.count == kMostPieces) return {};
+    if (pieces.count == most) return {};
     pieces.bytes[pieces.count] = bytes_in_one_mapping(address + done, bytes - done);
   }
   return pieces;
@@ -134,9 +131,23 @@ MoveResult undo_move(uintptr_t from, uintptr_t to, size_t bytes, size_t moved, s
   return map_again(to, bytes) ? MoveResult::kRefused : MoveResult::kTargetLost;
 }
 
+// Gives the range, which holds nothing any more, a mapping that merges with its neighbours again.
+// False when it is None now.
+bool renew(uintptr_t address, size_t bytes, const char* name) {
+  void* wanted = reinterpret_cast<void*>(address);
+  if (mmap(wanted, bytes, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != wanted) {
+    // What stays as it was costs mappings that a move is not reckoned to cost.
+    moves.fetch_add(kMostPieces, std::memory_order_relaxed);
+    if (!map_again(address, bytes)) return false;
+  }
+  name_range(address, bytes, name);
+  return true;
+}
+
 }  // namespace
 
-MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
+MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes, const char* name) {
   ErrnoGuard errno_guard;
   // The kernel unmaps the target, then asks whether the process may have as much again. Under a
   // limit that was set below what is mapped, the answer is no.
@@ -145,7 +156,9 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
     return MoveResult::kRefused;
   }
   const Pieces pieces = find_pieces(from, bytes);
-  if (pieces.count == 0 || !may_move_pieces(pieces.count)) return MoveResult::kRefused;
+  if (pieces.count == 0 || moves.fetch_add(1, std::memory_order_relaxed) >= kMostMoves) {
+    return MoveResult::kRefused;
+  }
   // In a process that locks its memory (mlockall) the source would not be locked when it is used
   // again. Locked pages are those that the kernel does not take back; of the target none is needed.
   if (madvise(reinterpret_cast<void*>(to), page_bytes(), MADV_DONTNEED) != 0) {
@@ -159,7 +172,7 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
     }
     moved += piece;
   }
-  return MoveResult::kMoved;
+  return renew(from, bytes, name) ? MoveResult::kMoved : MoveResult::kSourceLost;
 }
 
 }  // namespace spanmalloc::platform

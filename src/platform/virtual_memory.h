@@ -90,12 +90,14 @@ size_t release_pieces(const MemoryPiece* pieces, size_t count);
 
 // What became of the two ranges of move_pages(). kRefused: the source is unchanged, the target is
 // Prepared or Ready. kTargetLost: the source is unchanged, the target is None and could not be had
-// again; it must never be touched.
-enum class MoveResult { kMoved, kRefused, kTargetLost };
+// again; it must never be touched. kSourceLost: moved, and the same of the source.
+enum class MoveResult { kMoved, kRefused, kTargetLost, kSourceLost };
 
 // Moves the pages of [from, from + bytes) to [to, to + bytes) without copying. The target must be
-// Prepared or Ready and loses what it had; the source becomes Prepared.
-[[nodiscard]] MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes);
+// Prepared or Ready and loses what it had; the source becomes Prepared, with this name (see
+// name_range()) and without a wish for or against huge pages. May cost two mappings, as long as the
+// block is there.
+[[nodiscard]] MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes, const char* name);
 
 // Prepared -> Ready for the whole range in one call, where the kernel can (Linux 5.14). Only a
 // wish.

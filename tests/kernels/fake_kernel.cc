@@ -36,7 +36,7 @@ uintptr_t real_map(size_t, uintptr_t) REAL("3mapEmm");
 bool real_prepare(uintptr_t, size_t) REAL("7prepareEmm");
 bool real_unmap(uintptr_t, size_t) REAL("5unmapEmm");
 ReleaseResult real_release(uintptr_t, size_t) REAL("7releaseEmm");
-MoveResult real_move_pages(uintptr_t, uintptr_t, size_t) REAL("10move_pagesEmmm");
+MoveResult real_move_pages(uintptr_t, uintptr_t, size_t, const char*) REAL("10move_pagesEmmmPKc");
 size_t real_physical_memory() REAL("15physical_memoryEv");
 size_t real_release_pieces(const MemoryPiece*, size_t)
     REAL("14release_piecesEPKNS0_11MemoryPieceEm");
@@ -50,7 +50,7 @@ uintptr_t fake_map(size_t, uintptr_t) FAKE("3mapEmm");
 bool fake_prepare(uintptr_t, size_t) FAKE("7prepareEmm");
 bool fake_unmap(uintptr_t, size_t) FAKE("5unmapEmm");
 ReleaseResult fake_release(uintptr_t, size_t) FAKE("7releaseEmm");
-MoveResult fake_move_pages(uintptr_t, uintptr_t, size_t) FAKE("10move_pagesEmmm");
+MoveResult fake_move_pages(uintptr_t, uintptr_t, size_t, const char*) FAKE("10move_pagesEmmmPKc");
 size_t fake_release_pieces(const MemoryPiece*, size_t)
     FAKE("14release_piecesEPKNS0_11MemoryPieceEm");
 
@@ -152,12 +152,12 @@ size_t fake_release_pieces(const MemoryPiece* pieces, size_t count) {
   return real_release_pieces(pieces, count);
 }
 
-MoveResult fake_move_pages(uintptr_t from, uintptr_t to, size_t bytes) {
+MoveResult fake_move_pages(uintptr_t from, uintptr_t to, size_t bytes, const char* name) {
   if (!are_whole(from | to | bytes)) {
     ++fake_kernel.refused;
     return MoveResult::kRefused;
   }
-  return real_move_pages(from, to, bytes);
+  return real_move_pages(from, to, bytes, name);
 }
 
 }  // namespace spanmalloc::testing

@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
 constexpr size_t kImpossibleBytes = size_t{1} << 60;
+constexpr char kName[] = "spanmalloc test";
 constexpr int kMark = 12345;  // a value of errno that no call sets
 
 unsigned char* memory(uintptr_t address) {
@@ -183,8 +184,8 @@ TEST_F(VirtualMemory, PartsOfKernelPagesAreNeitherReleasedNorMoved) {
   memset(memory(address), 7, 8 * page);
   EXPECT_EQ(release(address, page + page / 2), ReleaseResult::kRefused);
   EXPECT_EQ(release(address + page / 2, page), ReleaseResult::kRefused);
-  EXPECT_EQ(move_pages(address, address + 4 * page, page + page / 2), MoveResult::kRefused);
-  EXPECT_EQ(move_pages(address, address + 4 * page + page / 2, page), MoveResult::kRefused);
+  EXPECT_EQ(move_pages(address, address + 4 * page, page + page / 2, kName), MoveResult::kRefused);
+  EXPECT_EQ(move_pages(address, address + 4 * page + page / 2, page, kName), MoveResult::kRefused);
   for (size_t offset = 0; offset < 8 * page; ++offset) ASSERT_EQ(memory(address)[offset], 7);
   ASSERT_TRUE(unmap(address, 8 * page));
 }
