@@ -8,6 +8,7 @@
 #include "heap/hardened.h"
 #include "heap/heap.h"
 #include "platform/system.h"
+#include "platform/thread.h"
 #include "stats/heap_stats.h"
 
 namespace spanmalloc {
@@ -38,6 +39,7 @@ __attribute__((constructor(101))) void on_load() {
   (void)heap.open();
   heap.read_options();
   heap.attach_thread();
+  platform::note_thread_local_bytes();
   heap.watch_faults();
   if (heap.hardening().delays()) atexit(&look_into_quarantine);
   if (heap.options()[Option::kStatsAtExit] != 0) atexit(&print_statistics);

@@ -25,6 +25,10 @@ bool thread_exit_is_registered();
 [[nodiscard]] bool register_fork_handlers(void (*prepare)(), void (*in_parent)(),
                                           void (*in_child)());
 
+// Notes how much stack the C library takes for thread-local variables. For the time of loading: it
+// takes a lock of the loader, which the child of a fork may find taken for ever.
+void note_thread_local_bytes();
+
 // Starts a detached thread of the usual priority with all signals blocked. May call malloc. False
 // when refused.
 // REQUIRES: not called again before the body has begun.

@@ -1,5 +1,6 @@
 #include "platform/thread.h"
 
+#include <link.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <initializer_list>
 
 #include "platform/errno_guard.h"
 #include "platform/raw_file_linux.h"
@@ -47,9 +49,31 @@ bool main_thread_has_ended() {
 }
 
 // Large enough for the scavenger's few shallow frames, the C library's thread block, and a function
-// of the program that is called on it. Only what is touched costs memory. The second is for
-// programs whose thread-local variables, which glibc puts there, do not fit into the first.
-constexpr size_t kBackgroundStackBytes[] = {256 * 1024, 16 * 1024 * 1024};
+// of the program that is called on it. Only what is touched costs memory.
+constexpr size_t kBackgroundStackBytes = 256 * 1024;
+// Where glibc, which puts thread-local variables there, takes more than was noted.
+constexpr size_t kLargeStackBytes = 16 * 1024 * 1024;
+
+// Beyond what the first stack has to spare.
+constexpr size_t kFewThreadLocalBytes = 16 * 1024;
+
+// Of all that was loaded with the program; what is loaded later has no part in stacks.
+constinit std::atomic<size_t> thread_local_bytes{0};
+
+int add_thread_local_bytes(dl_phdr_info* info, size_t, void* sum) {
+  for (size_t index = 0; index < info->dlpi_phnum; ++index) {
+    const auto& header = info->dlpi_phdr[index];
+    if (header.p_type == PT_TLS) *static_cast<size_t*>(sum) += header.p_memsz + header.p_align;
+  }
+  return 0;
+}
+
+size_t background_stack_bytes() {
+  const size_t taken = thread_local_bytes.load(std::memory_order_relaxed);
+  if (taken <= kFewThreadLocalBytes) return kBackgroundStackBytes;
+  return (kBackgroundStackBytes + taken) / kBackgroundStackBytes * kBackgroundStackBytes +
+         kBackgroundStackBytes;
+}
 
 }  // namespace
 
@@ -74,6 +98,12 @@ bool register_fork_handlers(void (*prepare)(), void (*in_parent)(), void (*in_ch
   return pthread_atfork(prepare, in_parent, in_child) == 0;
 }
 
+void note_thread_local_bytes() {
+  size_t sum = 0;
+  (void)dl_iterate_phdr(&add_thread_local_bytes, &sum);
+  thread_local_bytes.store(sum, std::memory_order_relaxed);
+}
+
 bool start_background_thread(void (*body)(void*), void* argument) {
   ErrnoGuard errno_guard;
   pending_body.store(body, std::memory_order_relaxed);
@@ -86,7 +116,7 @@ bool start_background_thread(void (*body)(void*), void* argument) {
   sigfillset(&all);
   const bool masked = pthread_sigmask(SIG_SETMASK, &all, &before) == 0;
   bool started = false;
-  for (const size_t stack_bytes : kBackgroundStackBytes) {
+  for (const size_t stack_bytes : {background_stack_bytes(), kLargeStackBytes}) {
     pthread_attr_setstacksize(&attributes, stack_bytes);
     pthread_t thread;
     const int error = masked ? pthread_create(&thread, &attributes, run_body, argument) : EPERM;
