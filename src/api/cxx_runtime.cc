@@ -1,8 +1,7 @@
 #include "api/cxx_runtime.h"
 
+#include <dlfcn.h>
 #include <initializer_list>
-
-#include "base/check.h"
 
 // Weak: bound when the program has loaded the C++ runtime before the first call, else null.
 namespace std {
@@ -12,42 +11,61 @@ __attribute__((weak)) spanmalloc::NewHandler get_new_handler() noexcept;
 
 // Weak also here, so that a static program does not get the dynamic loader for them.
 extern "C" {
-__attribute__((weak)) void* dlopen(const char* file, int flags);
-__attribute__((weak)) void* dlsym(void* handle, const char* name);
+__attribute__((weak)) decltype(dlopen) dlopen;
+__attribute__((weak)) decltype(dlclose) dlclose;
+__attribute__((weak)) decltype(dlsym) dlsym;
+__attribute__((weak)) decltype(dladdr) dladdr;
+__attribute__((weak)) void* __cxa_begin_catch(void* exception) noexcept;
 }
 
 namespace spanmalloc {
 
 namespace {
 
-constexpr int kLazyNoLoad = 0x1 | 0x4;  // RTLD_LAZY | RTLD_NOLOAD
-
-// A plugin may have brought the runtime later and kept its symbols to itself.
-void* find_in_runtime(const char* mangled_name) {
-  if (dlopen == nullptr || dlsym == nullptr) return nullptr;
-  for (const char* library : {"libstdc++.so.6", "libc++.so.1", "libc++abi.so.1"}) {
-    void* handle = dlopen(library, kLazyNoLoad);
-    if (handle == nullptr) continue;
-    if (void* symbol = dlsym(handle, mangled_name); symbol != nullptr) return symbol;
-  }
-  return nullptr;
+// The module itself, and what it was linked with.
+void* find_from_module_of(const void* caller, const char* mangled_name) {
+  Dl_info module{};
+  if (dladdr(caller, &module) == 0 || module.dli_fname == nullptr) return nullptr;
+  void* handle = dlopen(module.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  if (handle == nullptr) return nullptr;
+  void* symbol = dlsym(handle, mangled_name);
+  // It stays loaded while its code is in a call.
+  dlclose(handle);
+  return symbol;
 }
 
 }  // namespace
 
+bool can_throw() {
+  return std::__throw_bad_alloc != nullptr;
+}
+
+bool can_catch() {
+  return __cxa_begin_catch != nullptr;
+}
+
 NewHandler current_new_handler() {
-  if (std::get_new_handler != nullptr) return std::get_new_handler();
-  auto get = reinterpret_cast<NewHandler (*)()>(find_in_runtime("_ZSt15get_new_handlerv"));
-  return get != nullptr ? get() : nullptr;
+  return std::get_new_handler != nullptr ? std::get_new_handler() : nullptr;
 }
 
 void throw_bad_alloc() {
-  void (*throw_it)() = std::__throw_bad_alloc;
-  if (throw_it == nullptr) {
-    throw_it = reinterpret_cast<void (*)()>(find_in_runtime("_ZSt17__throw_bad_allocv"));
+  std::__throw_bad_alloc();
+  __builtin_unreachable();
+}
+
+void* find_in_late_runtime(const char* mangled_name, const void* caller, const void* own) {
+  if (dlopen == nullptr || dlsym == nullptr || dladdr == nullptr || dlclose == nullptr) {
+    return nullptr;
   }
-  if (throw_it != nullptr) throw_it();
-  fatal("operator new: out of memory, and no C++ runtime to throw std::bad_alloc");
+  void* symbol = find_from_module_of(caller, mangled_name);
+  if (symbol != nullptr && symbol != own) return symbol;
+  for (const char* library : {"libstdc++.so.6", "libc++.so.1", "libc++abi.so.1"}) {
+    void* handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    if (handle == nullptr) continue;
+    symbol = dlsym(handle, mangled_name);
+    if (symbol != nullptr && symbol != own) return symbol;
+  }
+  return nullptr;
 }
 
 }  // namespace spanmalloc

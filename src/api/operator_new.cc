@@ -12,6 +12,7 @@
 
 #include "api/cxx_runtime.h"
 #include "api/replaced.h"
+#include "base/check.h"
 #include "heap/allocate.h"
 #include "platform/compiler.h"
 
@@ -19,8 +20,20 @@ namespace spanmalloc {
 
 namespace {
 
+using New = void*(size_t);
+using AlignedNew = void*(size_t, std::align_val_t);
+
+// The functions of this file by names that no program replaces.
+[[gnu::alias("_Znwm"), gnu::malloc, gnu::alloc_size(1)]] void* own_new(size_t size);
+[[gnu::alias("_ZnwmSt11align_val_t"), gnu::malloc, gnu::alloc_size(1)]] void* own_aligned_new(
+    size_t size, std::align_val_t);
+
+[[noreturn]] void stop_without_runtime() {
+  fatal("operator new: out of memory, and no C++ runtime to throw std::bad_alloc");
+}
+
 // The loop of [new.delete.single]: the new handler may free memory, throw, or end the process.
-SPANMALLOC_COLD void* retry_new(size_t bytes, size_t alignment) {
+void* retry_or_throw(size_t bytes, size_t alignment) {
   while (true) {
     const NewHandler handler = current_new_handler();
     if (handler == nullptr) throw_bad_alloc();
@@ -29,17 +42,34 @@ SPANMALLOC_COLD void* retry_new(size_t bytes, size_t alignment) {
   }
 }
 
-// The exits of operator new: those of malloc, and the loop where memory has run out.
+SPANMALLOC_COLD void* retry_new(size_t bytes, const void* caller) {
+  if (can_throw()) return retry_or_throw(bytes, kMinAlignment);
+  New* theirs = find_in_late_runtime("_Znwm", caller, &own_new);
+  if (theirs == nullptr) stop_without_runtime();
+  return theirs(bytes);
+}
+SPANMALLOC_COLD void* retry_aligned_new(size_t bytes, std::align_val_t alignment,
+                                        const void* caller) {
+  if (can_throw()) return retry_or_throw(bytes, static_cast<size_t>(alignment));
+  AlignedNew* theirs = find_in_late_runtime("_ZnwmSt11align_val_t", caller, &own_aligned_new);
+  if (theirs == nullptr) stop_without_runtime();
+  return theirs(bytes, alignment);
+}
+
+// The exits of operator new: those of malloc, and the loop where memory has run out. They end
+// operator new, so they return to its caller.
 struct ExitsOfNew {
   SPANMALLOC_NOINLINE static void* slow(size_t bytes) {
     SPANMALLOC_KEEP_FRAME();
     void* pointer = allocate_slow(bytes);
-    return pointer != nullptr ? pointer : retry_new(bytes, kMinAlignment);
+    if (SPANMALLOC_LIKELY(pointer != nullptr)) return pointer;
+    return retry_new(bytes, __builtin_return_address(0));
   }
   SPANMALLOC_NOINLINE static void* medium_or_large(size_t bytes) {
     SPANMALLOC_KEEP_FRAME();
     void* pointer = allocate_medium_or_large(bytes);
-    return pointer != nullptr ? pointer : retry_new(bytes, kMinAlignment);
+    if (SPANMALLOC_LIKELY(pointer != nullptr)) return pointer;
+    return retry_new(bytes, __builtin_return_address(0));
   }
 };
 
@@ -60,7 +90,7 @@ SPANMALLOC_REPLACEABLE void* operator new(size_t size, std::align_val_t alignmen
   SPANMALLOC_KEEP_FRAME();
   void* pointer = allocate_aligned(size, static_cast<size_t>(alignment));
   if (SPANMALLOC_UNLIKELY(pointer == nullptr)) {
-    return retry_new(size, static_cast<size_t>(alignment));
+    return retry_aligned_new(size, alignment, __builtin_return_address(0));
   }
   return pointer;
 }
@@ -74,21 +104,12 @@ SPANMALLOC_REPLACEABLE void operator delete(void* pointer, std::align_val_t) noe
 
 namespace spanmalloc {
 
-namespace {
-
-// The functions of this file by names that no program replaces.
-[[gnu::alias("_Znwm"), gnu::malloc, gnu::alloc_size(1)]] void* own_new(size_t size);
-[[gnu::alias("_ZnwmSt11align_val_t"), gnu::malloc, gnu::alloc_size(1)]] void* own_aligned_new(
-    size_t size, std::align_val_t);
-
-}  // namespace
-
 bool has_own_new() {
-  return is_in_force<void*(size_t)>(&operator new, &own_new);
+  return is_in_force<New>(&operator new, &own_new);
 }
 
 bool has_own_aligned_new() {
-  return is_in_force<void*(size_t, std::align_val_t)>(&operator new, &own_aligned_new);
+  return is_in_force<AlignedNew>(&operator new, &own_aligned_new);
 }
 
 }  // namespace spanmalloc
