@@ -1,9 +1,11 @@
 #include "base/metadata_arena.h"
 
+#include <algorithm>
 #include <new>
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "platform/huge_pages.h"
 #include "platform/virtual_memory.h"
 
 namespace spanmalloc {
@@ -12,6 +14,9 @@ namespace {
 
 // Mapped at a time; a refusal falls back to what the request itself needs.
 constexpr size_t kBlockBytes = 1 << 20;
+// What is mapped ahead for the growth of a usual heap comes in such blocks, which become one
+// mapping of the kernel; from so much on it is mapped at once.
+constexpr size_t kLeastLargeBlock = size_t{4} << 20;
 // Where the first thing is an array of which little is touched: room for the arrays of a usual
 // address window and for the first records, in one mapping that is smaller than a huge page.
 constexpr size_t kFirstBlockBytes = (size_t{2} << 20) - (size_t{16} << 10);
@@ -29,6 +34,10 @@ MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
   const uintptr_t mapped = platform::map(block, 0);
   if (mapped == 0) return nullptr;
   platform::name_range(mapped, block, "spanmalloc metadata");
+  // Where the kernel gives huge pages unasked, the header alone would cost one.
+  if (block >= platform::kHugePageBytes) {
+    platform::advise_huge_pages(mapped, block, platform::HugePages::kRefuse);
+  }
   mapped_bytes_.fetch_add(block, std::memory_order_relaxed);
   return new (reinterpret_cast<void*>(mapped)) SpareBlock{nullptr, block, false};
 }
@@ -36,6 +45,20 @@ MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
 void MetadataArena::keep_spare(SpareBlock* block) {
   block->next = spare_;
   spare_ = block;
+}
+
+// Takes the first spare block off the list, of a large one a block.
+MetadataArena::SpareBlock* MetadataArena::take_spare(size_t needed) {
+  SpareBlock* block = spare_;
+  spare_ = block->next;
+  const size_t bytes = align_up(std::max(needed, kBlockBytes), platform::page_bytes());
+  if (block->bytes > bytes + kBlockBytes) {
+    // What is not in use can be unmapped yet.
+    void* rest = reinterpret_cast<char*>(block) + bytes;
+    keep_spare(new (rest) SpareBlock{nullptr, block->bytes - bytes, block->is_from_elsewhere});
+    block->bytes = bytes;
+  }
+  return block;
 }
 
 void MetadataArena::begin_block(SpareBlock* block) {
@@ -48,7 +71,7 @@ void MetadataArena::begin_block(SpareBlock* block) {
 bool MetadataArena::open_block(size_t needed) {
   SpareBlock* block = spare_;
   if (block != nullptr && block->bytes >= needed) {
-    spare_ = block->next;
+    block = take_spare(needed);
   } else {
     block = map_block(needed > kBlockBytes ? needed : kBlockBytes);
     if (block == nullptr) block = map_block(needed);
@@ -96,10 +119,18 @@ void* MetadataArena::allocate_sparse(size_t bytes) {
 bool MetadataArena::ensure_mapped(size_t bytes) {
   if (mapped_bytes() >= bytes) return true;
   MutexLock lock(mutex_);
+  size_t most = SIZE_MAX;
   while (mapped_bytes() < bytes) {
-    SpareBlock* block = map_block(kBlockBytes);
-    if (block == nullptr) return false;
-    keep_spare(block);
+    const size_t missing = align_up(bytes - mapped_bytes(), kBlockBytes);
+    const size_t wanted = missing < kLeastLargeBlock ? kBlockBytes : std::min(missing, most);
+    SpareBlock* block = map_block(wanted);
+    if (block != nullptr) {
+      keep_spare(block);
+    } else if (wanted > kBlockBytes) {
+      most = align_up(wanted / 2, kBlockBytes);
+    } else {
+      return false;
+    }
   }
   return true;
 }

@@ -26,7 +26,8 @@ class MetadataArena {
 
   // Maps ahead until at least `bytes` bytes in all are mapped. What the heap may come to need for
   // its memory is mapped before that memory, so that a process at the limit of its address space
-  // can still use every free page in any way. False when the system refuses.
+  // can still use every free page in any way. Whatever lacks, it takes a few calls of the system
+  // and touches a page of each mapping. False when the system refuses.
   [[nodiscard]] bool ensure_mapped(size_t bytes) SPANMALLOC_EXCLUDES(mutex_);
 
   // Undoes it as far as the memory is not in use: at least `bytes` bytes stay mapped.
@@ -57,6 +58,7 @@ class MetadataArena {
 
   SpareBlock* map_block(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
   void keep_spare(SpareBlock* block) SPANMALLOC_REQUIRES(mutex_);
+  SpareBlock* take_spare(size_t needed) SPANMALLOC_REQUIRES(mutex_);
   void begin_block(SpareBlock* block) SPANMALLOC_REQUIRES(mutex_);
   bool open_block(size_t needed) SPANMALLOC_REQUIRES(mutex_);
 

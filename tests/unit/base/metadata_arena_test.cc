@@ -1,14 +1,19 @@
 #include "base/metadata_arena.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include "base/bits.h"
 #include "base/record_pool.h"
+#include "platform/huge_pages.h"
 #include "platform/virtual_memory.h"
 
 namespace spanmalloc {
@@ -113,6 +118,70 @@ TEST(MetadataArena, WhatIsMappedAheadCanBeUnmappedAsFarAsItIsNotInUse) {
   arena.unmap_spare(0);
   EXPECT_EQ(arena.mapped_bytes(), before) << "the block in use stays";
   arena.check_invariants();
+}
+
+TEST(MetadataArena, MuchThatIsMappedAheadIsOneMappingAndNotTouched) {
+  MetadataArena arena;
+  constexpr size_t kAhead = 64 * kBlockBytes;
+  ASSERT_TRUE(arena.ensure_mapped(kAhead));
+  EXPECT_EQ(arena.mapped_bytes(), kAhead);
+  constexpr size_t kRecord = kBlockBytes / 4;
+  const auto first = reinterpret_cast<uintptr_t>(arena.allocate(kRecord, 64));
+  ASSERT_NE(first, 0u);
+  // The headers of what is in use and of the rest.
+  EXPECT_LE(platform::own_resident_bytes(first, kAhead), 2 * platform::page_bytes());
+  for (size_t used = kRecord; used < kAhead; used += kRecord) {
+    arena.check_invariants();
+    void* record = arena.allocate(kRecord, 64);
+    ASSERT_EQ(reinterpret_cast<uintptr_t>(record), first + used);
+    ASSERT_TRUE(is_zero(record, kRecord));
+    memset(record, 1, kRecord);
+  }
+  EXPECT_EQ(arena.mapped_bytes(), kAhead);
+}
+
+TEST(MetadataArena, OfMuchThatIsMappedAheadWhatIsNotInUseCanBeUnmapped) {
+  MetadataArena arena;
+  ASSERT_NE(arena.allocate(kBlockBytes, 64), nullptr);
+  const size_t before = arena.mapped_bytes();
+  ASSERT_TRUE(arena.ensure_mapped(before + 64 * kBlockBytes));
+  // As by another thread, before it turns out that the heap cannot grow.
+  auto* record = static_cast<unsigned char*>(arena.allocate(64, 64));
+  ASSERT_NE(record, nullptr);
+  arena.unmap_spare(before);
+  EXPECT_EQ(arena.mapped_bytes(), before + kBlockBytes);
+  record[63] = 1;
+  arena.check_invariants();
+  void* whole = arena.allocate(kBlockBytes, 64);
+  ASSERT_NE(whole, nullptr);
+  memset(whole, 1, kBlockBytes);
+  arena.check_invariants();
+}
+
+// Where the system refuses much at once, as much is mapped as it gives.
+TEST(MetadataArena, BelowALimitAllIsMappedThatFits) {
+  size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const size_t in_use = pages * platform::page_bytes();
+  if (in_use > size_t{1} << 40) GTEST_SKIP() << "a sanitizer's shadow needs the address space";
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit limit{in_use + 41 * kBlockBytes, in_use + 41 * kBlockBytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(1);
+    MetadataArena arena;
+    if (arena.ensure_mapped(5000 * kBlockBytes)) _exit(2);
+    if (arena.mapped_bytes() < 38 * kBlockBytes || arena.mapped_bytes() > 41 * kBlockBytes) {
+      _exit(3);
+    }
+    arena.check_invariants();
+    arena.unmap_spare(0);
+    if (arena.mapped_bytes() != 0) _exit(4);
+    if (!arena.ensure_mapped(30 * kBlockBytes)) _exit(5);
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(MetadataArena, MemoryFromElsewhereIsUsedBeforeMoreIsMapped) {
