@@ -3,12 +3,14 @@
 #ifndef SPANMALLOC_API_REPLACED_H_
 #define SPANMALLOC_API_REPLACED_H_
 
+#include <type_traits>
+
 namespace spanmalloc {
 
 // Whether a symbol still leads to the function that this library has for it. The compiler knows
 // that the addresses of two functions differ, but not what the loader makes of the symbol.
 template <typename Function>
-bool is_in_force(Function* symbol, Function* own) {
+bool is_in_force(Function* symbol, std::type_identity_t<Function>* own) {
   asm("" : "+r"(symbol));
   return symbol == own;
 }
