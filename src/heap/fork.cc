@@ -205,7 +205,6 @@ namespace {
 
 // In any child, also of a fork within a fork.
 void forget_parent() {
-  platform::note_new_process();
   heap.scavenger().forget_thread();
   heap.holes().forget_thread();
   for (Waiting& slot : waiting) {
@@ -218,6 +217,11 @@ void forget_parent() {
 }  // namespace
 
 void after_fork_in_child() {
+  platform::note_new_process();
+  after_bare_fork_in_child();
+}
+
+void after_bare_fork_in_child() {
   forget_parent();
   if (nested_forks > 0) {
     --nested_forks;

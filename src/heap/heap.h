@@ -153,6 +153,8 @@ bool was_interrupted_by_caller();
 void prepare_fork();
 void after_fork_in_parent();
 void after_fork_in_child();
+// The same where the C library has not made the child ready for threads: none of ours starts there.
+void after_bare_fork_in_child();
 
 }  // namespace spanmalloc
 

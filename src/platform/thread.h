@@ -38,7 +38,8 @@ void note_thread_local_bytes();
 bool system_calls_are_filtered();
 
 // True in the child of a vfork, which runs in the memory of its parent. It is recognised by its
-// identity, noted when this was first called.
+// identity, noted when this was first called; so it is true as well in a child with memory of its
+// own that does not note it.
 bool shares_memory_with_parent();
 
 // Notes the process's new identity; for the child of a fork.

@@ -1,5 +1,6 @@
 // fork inside a signal handler that interrupts malloc. The child only leaves again: nothing else
 // is allowed to it there.
+#include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,13 +28,14 @@ void arm_timer(long microseconds) {
 enum class Rearm { kAfterFork, kBeforeFork };
 
 Rearm rearm = Rearm::kAfterFork;
+pid_t (*make_child)() = &fork;
 double end_of_forks = 0;
 
 // fork, and the atfork handlers of the allocator with it, in the middle of anything.
 void fork_in_handler(int) {
   const int saved = errno;
   if (rearm == Rearm::kBeforeFork && contract::now() < end_of_forks) arm_timer(1500);
-  const pid_t child = fork();
+  const pid_t child = make_child();
   if (child == 0) _exit(0);
   int status = -1;
   if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
@@ -129,6 +131,16 @@ CASE(fork_in_handlers_of_all_threads) {
   __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
   stop = false;
+}
+
+// The one that a handler may call by its definition, where the C library has it.
+CASE(bare_fork_in_handlers_of_all_threads) {
+  if (contract::not_promised_by_libc()) return;
+  void* const function = dlsym(RTLD_DEFAULT, "_Fork");
+  if (function == nullptr) return;
+  make_child = reinterpret_cast<pid_t (*)()>(function);
+  fork_in_handlers_of_all_threads();
+  make_child = &fork;
 }
 
 RUN_CASES()
