@@ -12,7 +12,7 @@ constexpr uint64_t kWaitNs = 50'000;
 }  // namespace
 
 void CacheOwner::attach(CacheSlot* slot, int thread_id) {
-  slot_ = slot;
+  slot_.store(slot, std::memory_order_relaxed);
   thread_id_ = thread_id;
   // Release: who borrows sees slot and thread.
   state_.store(kAttached, std::memory_order_release);
@@ -33,8 +33,8 @@ bool CacheOwner::try_borrow(HotCache* cache, HotCache* in_its_place) {
   if (!state_.compare_exchange_strong(state, kBorrowed, std::memory_order_acquire)) return false;
   HotCache* expected = cache;
   // Sequentially consistent: before the look at whether the owner sleeps.
-  if (slot_->compare_exchange_strong(expected, in_its_place, std::memory_order_seq_cst))
-    return true;
+  CacheSlot* slot = slot_.load(std::memory_order_relaxed);
+  if (slot->compare_exchange_strong(expected, in_its_place, std::memory_order_seq_cst)) return true;
   // The owner is about to attach or detach it.
   state_.store(kAttached, std::memory_order_release);
   return false;
@@ -42,7 +42,7 @@ bool CacheOwner::try_borrow(HotCache* cache, HotCache* in_its_place) {
 
 void CacheOwner::give_back(HotCache* cache) {
   // Release: an owner that finds its cache again finds it whole.
-  slot_->store(cache, std::memory_order_release);
+  slot_.load(std::memory_order_relaxed)->store(cache, std::memory_order_release);
   state_.store(kAttached, std::memory_order_release);
 }
 

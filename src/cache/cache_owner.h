@@ -38,18 +38,22 @@ class CacheOwner {
   [[nodiscard]] bool try_borrow(HotCache* cache, HotCache* in_its_place);
   void give_back(HotCache* cache);
 
+  // Of the calling thread's slot, also while others attach theirs.
   bool is_of(const CacheSlot* slot) const {
-    return state_.load(std::memory_order_relaxed) != kNone && slot_ == slot;
+    return state_.load(std::memory_order_acquire) != kNone &&
+           slot_.load(std::memory_order_relaxed) == slot;
   }
   int thread_id() const { return thread_id_; }
-  uintptr_t anchor() const { return reinterpret_cast<uintptr_t>(slot_); }
+  uintptr_t anchor() const {
+    return reinterpret_cast<uintptr_t>(slot_.load(std::memory_order_relaxed));
+  }
 
  private:
   enum State : uint32_t { kNone, kAttached, kBorrowed };
 
   std::atomic<uint32_t> state_;
   int thread_id_;
-  CacheSlot* slot_;
+  std::atomic<CacheSlot*> slot_;
 };
 
 }  // namespace spanmalloc

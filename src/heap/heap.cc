@@ -214,8 +214,13 @@ void Heap::register_with_system() {
   }
 }
 
-void Heap::on_thread_exit(void* cache_pointer) {
-  ThreadCache* cache = static_cast<ThreadCache*>(cache_pointer);
+// What the key held is not looked at. A library that dlmopen() put into a namespace of its own has
+// a C library of its own, which gives out the same keys anew, for the same places in the thread.
+void Heap::on_thread_exit(void*) {
+  ThreadCache* cache = own_thread_cache();
+  // Also when it is borrowed in this moment.
+  if (cache == nullptr) cache = heap.registry_.owned_by(&current_thread_cache);
+  if (cache == nullptr) return;
   cache->owner().detach();
   empty_quarantine(*cache);
   // Frees and mallocs that still come from this thread go to the central lists one by one.
