@@ -1,15 +1,16 @@
 #include "platform/system.h"
 
-#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 
 #include "platform/errno_guard.h"
+#include "platform/processor_set_linux.h"
 
 namespace spanmalloc::platform {
 
@@ -44,11 +45,8 @@ uint64_t thread_cpu_ns() {
 
 unsigned usable_processors() {
   ErrnoGuard errno_guard;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  const int count = CPU_COUNT(&set);
-  return count > 0 ? static_cast<unsigned>(count) : 1;
+  ProcessorSet set;
+  return set.read_of(0) ? std::max(set.count(), 1u) : 1;
 }
 
 void sleep_ns(uint64_t nanoseconds) {
