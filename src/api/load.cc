@@ -7,6 +7,7 @@
 
 #include "heap/hardened.h"
 #include "heap/heap.h"
+#include "platform/call_filter.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 #include "stats/heap_stats.h"
@@ -40,6 +41,7 @@ __attribute__((constructor(101))) void on_load() {
   heap.read_options();
   heap.attach_thread();
   platform::note_thread_local_bytes();
+  platform::note_inherited_filters();
   heap.watch_faults();
   if (heap.hardening().delays()) atexit(&look_into_quarantine);
   if (heap.options()[Option::kStatsAtExit] != 0) atexit(&print_statistics);

@@ -34,9 +34,6 @@ void note_thread_local_bytes();
 // REQUIRES: not called again before the body has begun.
 [[nodiscard]] bool start_background_thread(void (*body)(void*), void* argument);
 
-// True when the process has a system call filter, under which starting a thread may kill it.
-bool system_calls_are_filtered();
-
 // True in the child of a vfork, which runs in the memory of its parent. It is recognised by its
 // identity, noted when this was first called; so it is true as well in a child with memory of its
 // own that does not note it.

@@ -3,7 +3,7 @@
 #include <link.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,7 +12,9 @@
 #include <csignal>
 #include <initializer_list>
 
+#include "platform/call_filter.h"
 #include "platform/errno_guard.h"
+#include "platform/processor_set_linux.h"
 #include "platform/raw_file_linux.h"
 
 namespace spanmalloc::platform {
@@ -29,11 +31,24 @@ using Body = void (*)(void*);
 // One thread is started at a time, so what it is to run can wait in a static place.
 constinit std::atomic<Body> pending_body{nullptr};
 
-void* run_body(void* argument) {
-  const Body body = pending_body.load(std::memory_order_relaxed);
-  // Not with the priority that the program has given the thread that happened to start this one.
+// Not with the priority that the program has given the thread that happened to start this one, nor
+// on its processors but on those of the main thread.
+void leave_schedule_of_starter() {
   constexpr sched_param kNoPriority{};
   (void)sched_setscheduler(0, SCHED_OTHER, &kNoPriority);
+  // The kernel counts from 40, the highest priority, down to 1, and refuses what would raise it.
+  const long priority = syscall(SYS_getpriority, PRIO_PROCESS, getpid());
+  if (priority > 0) (void)syscall(SYS_setpriority, PRIO_PROCESS, 0, 20 - priority);
+  ProcessorSet processors;
+  if (processors.read_of(getpid())) {
+    (void)syscall(SYS_sched_setaffinity, 0, sizeof(processors), &processors);
+  }
+}
+
+void* run_body(void* argument) {
+  const Body body = pending_body.load(std::memory_order_relaxed);
+  // Service managers often forbid these calls, and end who makes them.
+  if (!has_inherited_filter()) leave_schedule_of_starter();
   body(argument);
   return nullptr;
 }
@@ -126,13 +141,6 @@ bool start_background_thread(void (*body)(void*), void* argument) {
   if (masked) pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
   return started;
-}
-
-bool system_calls_are_filtered() {
-  ErrnoGuard errno_guard;
-  const int mode = prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
-  // A kernel without filters does not know the question.
-  return mode != 0 && !(mode < 0 && errno == EINVAL);
 }
 
 bool shares_memory_with_parent() {

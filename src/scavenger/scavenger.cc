@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/text_writer.h"
+#include "platform/call_filter.h"
 #include "platform/futex.h"
 #include "platform/system.h"
 #include "platform/thread.h"
@@ -50,7 +51,7 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   if (ticking_.exchange(true, std::memory_order_acquire)) return result;
   const bool was_pressed = watch_.is_pressed();
   // A filter that came after the thread may end the process for what reading files takes.
-  const bool may_read_files = cause == EpochCause::kTimer && !platform::system_calls_are_filtered();
+  const bool may_read_files = cause == EpochCause::kTimer && !platform::has_late_filter();
   if (may_read_files) update_watch();
   start_epoch(cause);
   const ScavengePacer pacer = this->pacer();

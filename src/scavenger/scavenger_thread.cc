@@ -3,6 +3,7 @@
 
 #include "base/event_counts.h"
 #include "base/mutex.h"
+#include "platform/call_filter.h"
 #include "platform/futex.h"
 #include "platform/system.h"
 #include "platform/thread.h"
@@ -55,7 +56,7 @@ constexpr uint64_t kFirstGoneLookNs = kNsPerMs / 20;
 constexpr uint64_t kLastGoneLookNs = 5 * kNsPerMs;
 
 // A thread that the system refused is asked for again after this time: others may have ended. A
-// filter of system calls stays.
+// late filter of system calls stays.
 constexpr uint64_t kAskAgainNs = 10'000 * kNsPerMs;
 constexpr uint64_t kNeverAgain = UINT64_MAX;
 
@@ -214,7 +215,7 @@ void Scavenger::wait_until_thread_is_gone() {
   for (uint64_t waited = 0; waited < kSendAwayNs; waited += pause) {
     if (state_.load(std::memory_order_seq_cst) < kRunning) {
       const int id = thread_id_.load(std::memory_order_relaxed);
-      if (id == 0 || !platform::has_living_thread(id)) return;
+      if (id == 0 || platform::has_late_filter() || !platform::has_living_thread(id)) return;
     } else {
       platform::futex_wake_one(sent_away_);
       platform::futex_wake_one(state_);
@@ -249,7 +250,7 @@ void Scavenger::start_thread() {
   wants_restart_.store(false, std::memory_order_relaxed);
   has_ended_.store(false, std::memory_order_relaxed);
   freed_without_thread_.store(false, std::memory_order_relaxed);
-  const bool is_filtered = platform::system_calls_are_filtered();
+  const bool is_filtered = platform::has_late_filter();
   if (!is_filtered && platform::start_background_thread(&Scavenger::thread_body, this)) return;
   ask_again_ns_.store(is_filtered ? kNeverAgain : clock_.monotonic_ns() + kAskAgainNs,
                       std::memory_order_relaxed);
@@ -295,7 +296,7 @@ void Scavenger::run() {
 
 bool Scavenger::is_last_thread() {
   const uint64_t now = clock_.monotonic_ns();
-  if (now < next_last_look_ns_ || platform::system_calls_are_filtered()) return false;
+  if (now < next_last_look_ns_ || platform::has_late_filter()) return false;
   next_last_look_ns_ = now + kLastLookNs;
   return platform::is_only_thread();
 }

@@ -36,6 +36,13 @@ class Filter {
     return *this;
   }
 
+  // Ends the process that makes a call.
+  Filter& kill(long number) {
+    add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1);
+    add(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    return *this;
+  }
+
   // Refuses to start threads and lets processes start. The C library tries clone3 first.
   Filter& refuse_threads() {
     refuse(SYS_clone3, ENOSYS);
@@ -59,11 +66,13 @@ class Filter {
     return *this;
   }
 
-  bool install() {
+  enum class For : unsigned { kThisThread = 0, kAllThreads = SECCOMP_FILTER_FLAG_TSYNC };
+
+  bool install(For threads = For::kThisThread) {
     add(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     const sock_fprog program{static_cast<unsigned short>(count_), code_};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, threads, &program) == 0;
   }
 
  private:
@@ -156,6 +165,120 @@ int work(const char* how) {
   return contract::has_failed() ? 1 : 0;
 }
 
+// Memory enough for the allocator to want a thread of its own.
+class MuchMemory {
+ public:
+  MuchMemory() {
+    for (char*& block : blocks_) {
+      block = static_cast<char*>(malloc(kBytes));
+      REQUIRE(block != nullptr);
+      memset(block, 1, kBytes);
+    }
+  }
+  ~MuchMemory() {
+    for (char* block : blocks_) free(block);
+  }
+  MuchMemory(const MuchMemory&) = delete;
+  MuchMemory& operator=(const MuchMemory&) = delete;
+
+ private:
+  static constexpr size_t kBytes = kMiB;
+  char* blocks_[80];
+};
+
+bool gets_thread() {
+  return contract::becomes_true(20, [] { return contract::count_threads() == 2; });
+}
+
+// Roles of the executed program that depend on when a filter came.
+
+int give_back_with_thread() {
+  contract::current_case = "give_back_with_thread";
+  const size_t before = contract::resident_bytes();
+  {
+    const MuchMemory memory;
+    EXPECT(gets_thread());
+  }
+  constexpr size_t kRest = 16 * kMiB;
+  EXPECT(contract::wait_until_resident(before + kRest, 40) <= before + kRest);
+  return contract::has_failed() ? 1 : 0;
+}
+
+Filter no_threads() {
+  return Filter().kill(SYS_clone).kill(SYS_clone3);
+}
+Filter no_threads_nor_files() {
+  return no_threads().kill(SYS_openat).kill(SYS_newfstatat).kill(SYS_tgkill);
+}
+
+// Of the calls that the filter ends the process for, the program makes none.
+[[noreturn]] void use_memory_under(Filter filter) {
+  if (!filter.install()) _exit(1);
+  for (int round = 0; round < 3; ++round) {
+    const MuchMemory memory;
+    contract::sleep_milliseconds(30);
+  }
+  _exit(0);
+}
+int filter_before_memory() {
+  use_memory_under(no_threads_nor_files());
+}
+// Where some were inherited, the filters are counted in a file.
+int second_filter_before_memory() {
+  use_memory_under(no_threads());
+}
+
+int filter_beside_thread() {
+  const MuchMemory memory;
+  if (!gets_thread() || !no_threads_nor_files().install(Filter::For::kAllThreads)) _exit(1);
+  contract::sleep_milliseconds(400);
+  _exit(0);
+}
+
+struct Role {
+  const char* name;
+  int (*play)();
+};
+constexpr Role kRoles[] = {
+    {"give_back_with_thread", give_back_with_thread},
+    {"filter_before_memory", filter_before_memory},
+    {"second_filter_before_memory", second_filter_before_memory},
+    {"filter_beside_thread", filter_beside_thread},
+};
+
+// As run_self, with ticks every 20 ms.
+void execute_with_fast_clock(const char* role) {
+  char options[256];
+  const char* before = getenv("SPANMALLOC_OPTIONS");
+  snprintf(options, sizeof(options), "%s%sepoch_ms=20", before == nullptr ? "" : before,
+           before == nullptr ? "" : ",");
+  setenv("SPANMALLOC_OPTIONS", options, 1);
+  execl("/proc/self/exe", "self", role, static_cast<char*>(nullptr));
+  _exit(127);
+}
+
+enum class Inherited { kNothing, kFilter };
+
+// With a filter that is as those of service managers: it lets threads start, but not choose how
+// they are scheduled.
+int run_role(const char* role, Inherited inherited) {
+  return contract::run_in_child(kSeconds, [&] {
+    if (inherited == Inherited::kFilter) {
+      Filter filter;
+      filter.kill(SYS_sched_setscheduler).kill(SYS_sched_setaffinity).kill(SYS_setpriority);
+      REQUIRE(filter.install());
+    }
+    execute_with_fast_clock(role);
+  });
+}
+
+// The kernel tells how many filters there are.
+bool filters_are_counted() {
+  char status[4096];
+  return contract::read_text("/proc/thread-self/status", status) &&
+         strstr(status, "\nSeccomp_filters:") != nullptr;
+}
+
 int run_filtered(const char* how, Filter filter) {
   return contract::run_in_child(kSeconds, [&] {
     REQUIRE(filter.install());
@@ -186,6 +309,18 @@ bool ends_well_under(__rlimit_resource resource, rlim_t limit) {
 
 CASE(threads_forbidden) {
   EXPECT_EQ(run_filtered("work:p1", Filter().refuse_threads()), 0);
+}
+
+CASE(under_an_inherited_filter_the_thread_gives_memory_back) {
+  if (contract::not_promised_by_libc() || !filters_are_counted()) return;
+  EXPECT_EQ(run_role("give_back_with_thread", Inherited::kFilter), 0);
+}
+
+CASE(after_a_late_filter_no_thread_starts_and_no_file_is_read) {
+  EXPECT_EQ(run_role("filter_before_memory", Inherited::kNothing), 0);
+  EXPECT_EQ(run_role("second_filter_before_memory", Inherited::kFilter), 0);
+  if (contract::not_promised_by_libc()) return;
+  EXPECT_EQ(run_role("filter_beside_thread", Inherited::kNothing), 0);
 }
 
 CASE(madvise_forbidden) {
@@ -257,5 +392,8 @@ CASE(threads_refused_by_the_limit_of_processes) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && strncmp(argv[1], "work:", 5) == 0) return work(argv[1] + 5);
+  for (const Role& role : kRoles) {
+    if (argc > 1 && strcmp(argv[1], role.name) == 0) return role.play();
+  }
   return contract::run_cases(argc, argv);
 }

@@ -103,6 +103,30 @@ TEST(Thread, BackgroundThreadHasNotThePriorityOfItsStarter) {
   EXPECT_EQ(policy, SCHED_OTHER);
 }
 
+TEST(Thread, BackgroundThreadHasTheProcessorsOfTheMainThreadNotOfItsStarter) {
+  cpu_set_t all;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "there is one processor";
+  std::atomic<int> count{0};
+  std::thread([&] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (size_t processor = 0; CPU_COUNT(&one) == 0; ++processor) {
+      if (CPU_ISSET(processor, &all)) CPU_SET(processor, &one);
+    }
+    EXPECT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    EXPECT_TRUE(start_background_thread(
+        [](void* argument) {
+          cpu_set_t own;
+          EXPECT_EQ(sched_getaffinity(0, sizeof(own), &own), 0);
+          static_cast<std::atomic<int>*>(argument)->store(CPU_COUNT(&own));
+        },
+        &count));
+    for (int round = 0; round < 5000 && count == 0; ++round) sleep_ns(kNsPerMs);
+  }).join();
+  EXPECT_EQ(count, CPU_COUNT(&all));
+}
+
 TEST(Thread, NumberIsStableNotZeroAndDiffersBetweenThreads) {
   const uint32_t mine = thread_number();
   EXPECT_NE(mine, 0u);
