@@ -91,8 +91,9 @@ int spanmalloc_set_pressure_callback(spanmalloc_pressure_callback callback, void
  * the bytes given back; 0 also when a tick is under way. */
 size_t spanmalloc_scavenge_epoch(void);
 
-/* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown or
- * the value is out of range. */
+/* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown, when
+ * the value is out of range, and for what is decided once, when the library is loaded: hardening,
+ * sample_guard, release. */
 int spanmalloc_set_option(const char* name, uint64_t value);
 
 /* Reads an option. Returns 0, or -1 when the name is unknown. */
