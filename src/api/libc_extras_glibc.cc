@@ -18,6 +18,9 @@ namespace {
 // The text of all size classes fits; the stack of a signal handler does not have to.
 constexpr size_t kTextBytes = 16 * 1024;
 
+// What glibc's mallopt() takes at most for M_MXFAST where size_t has 64 bits.
+constexpr int kMostFastBytes = 160;
+
 }  // namespace
 
 extern "C" {
@@ -52,10 +55,11 @@ SPANMALLOC_EXPORT struct mallinfo mallinfo(void) {
 }
 
 // Returns 1 for the parameters of glibc whose purpose is met or has no counterpart here, 0 for
-// unknown ones.
-SPANMALLOC_EXPORT int mallopt(int parameter, int) {
+// unknown ones and for the values that glibc refuses.
+SPANMALLOC_EXPORT int mallopt(int parameter, int value) {
   switch (parameter) {
     case M_MXFAST:
+      return value >= 0 && value <= kMostFastBytes ? 1 : 0;
     case M_TRIM_THRESHOLD:
     case M_TOP_PAD:
     case M_MMAP_THRESHOLD:
@@ -69,6 +73,11 @@ SPANMALLOC_EXPORT int mallopt(int parameter, int) {
       return 0;
   }
 }
+
+// Old names of these two, which glibc still exports.
+SPANMALLOC_EXPORT [[gnu::nothrow, gnu::alias("mallinfo")]] struct mallinfo __libc_mallinfo(void);
+SPANMALLOC_EXPORT [[gnu::nothrow, gnu::alias("mallopt")]] int __libc_mallopt(int parameter,
+                                                                             int value);
 
 // Gives back all free memory; `pad` bytes are not kept, since free pages have no top. Returns 1 if
 // memory was given back, 0 otherwise.

@@ -87,7 +87,9 @@ CASE(all_entry_points_come_from_one_library) {
                                "malloc_usable_size"});
 #ifdef __GLIBC__
   expect_in_library_of_malloc({"mallinfo", "mallinfo2", "mallopt", "malloc_trim", "malloc_stats",
-                               "malloc_info", "__libc_malloc"});
+                               "malloc_info", "__libc_malloc", "__libc_free", "__libc_calloc",
+                               "__libc_realloc", "__libc_memalign", "__libc_valloc",
+                               "__libc_pvalloc", "__libc_mallinfo", "__libc_mallopt"});
 #endif
 }
 

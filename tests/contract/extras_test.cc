@@ -225,4 +225,14 @@ CASE(mallopt_is_harmless) {
   free(one);
 }
 
+CASE(mallopt_answers_as_the_c_library_s) {
+  EXPECT_EQ(mallopt(M_MXFAST, 160), 1);
+  EXPECT_EQ(mallopt(M_MXFAST, 161), 0);
+  EXPECT_EQ(mallopt(M_MXFAST, -1), 0);
+  EXPECT_EQ(mallopt(M_MMAP_THRESHOLD, 1 << 30), 1);
+  EXPECT_EQ(mallopt(M_TRIM_THRESHOLD, 1 << 30), 1);
+  EXPECT_EQ(mallopt(M_TOP_PAD, 0), 1);
+  EXPECT_EQ(mallopt(M_ARENA_MAX, 2), 1);
+}
+
 RUN_CASES()
