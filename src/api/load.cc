@@ -38,7 +38,7 @@ void look_into_quarantine() {
 __attribute__((constructor(101))) void on_load() {
   // The secrets are chosen first, then the options say who gets a copy of them.
   (void)heap.open();
-  heap.read_options();
+  heap.settle_options();
   heap.attach_thread();
   platform::note_thread_local_bytes();
   platform::note_inherited_filters();

@@ -73,7 +73,11 @@ bool Heap::open_window(size_t bytes) {
 }
 
 void Heap::read_options() {
-  if (!platform::environment_is_there() || options_read_.exchange(true)) return;
+  if (platform::environment_is_there()) settle_options();
+}
+
+void Heap::settle_options() {
+  if (options_read_.exchange(true)) return;
   const char* text = platform::environment("SPANMALLOC_OPTIONS");
   if (text != nullptr) options_.parse(text);
   decide_hardening();

@@ -49,6 +49,8 @@ class Heap {
 
   // Reads the options if the environment was not there when the heap was opened.
   void read_options();
+  // The same once the C library is ready: an environment that is not there then is empty.
+  void settle_options();
   // Has faults explained where the options ask for guards. The program may have a sigaction() of
   // its own, which allocates. REQUIRES: the options are read; called once, without a lock.
   void watch_faults();

@@ -21,6 +21,7 @@ struct Library {
 };
 
 Library library{};
+const char* path_of_library = nullptr;
 pthread_barrier_t barrier;
 
 void use_library() {
@@ -76,12 +77,33 @@ void open_library(const char* path) {
   find(&library.malloc_trim, "malloc_trim");
 }
 
+// In a child: a program that has cleared its environment has no options, which is known from the
+// start.
+void open_without_environment() {
+  clearenv();
+  open_library(path_of_library);
+  if (contract::has_failed()) return;
+  size_t (*malloc_usable_size)(void*);
+  int (*set_option)(const char*, uint64_t);
+  find(&malloc_usable_size, "malloc_usable_size");
+  find(&set_option, "spanmalloc_set_option");
+  if (contract::has_failed()) return;
+  void* block = library.malloc(100);
+  // Without hardening a block may be used to the end of its size class.
+  EXPECT(malloc_usable_size(block) > 100);
+  EXPECT_EQ(set_option("hardening", 2), -1);
+  library.free(block);
+  use_library();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   contract::current_case = "dlopen";
   EXPECT(contract::malloc_is_from_libc());
+  path_of_library = argv[1];
+  EXPECT_EQ(contract::run_in_child(20, open_without_environment), 0);
   pthread_barrier_init(&barrier, nullptr, 5);
   pthread_t older[4];
   for (pthread_t& thread : older) {
