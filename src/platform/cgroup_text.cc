@@ -29,10 +29,6 @@ bool list_contains(TextPiece list, const char* item) {
   return false;
 }
 
-bool starts_with(TextPiece text, TextPiece start) {
-  return text.length >= start.length && memcmp(text.begin, start.begin, start.length) == 0;
-}
-
 // Digits up to the end; false for anything else and for what does not fit.
 bool number_in(TextPiece text, uint64_t* value) {
   if (text.length == 0) return false;
@@ -56,18 +52,32 @@ bool append(CgroupPlace* place, TextPiece text) {
   return true;
 }
 
-// In mountinfo a blank and other marks in a path are written as \ and three octal digits.
-bool append_unescaped(CgroupPlace* place, TextPiece text) {
+// Takes the first byte off a path of mountinfo, where a blank and other marks are written as \ and
+// three octal digits.
+char take_unescaped(TextPiece& text) {
   const auto is_octal = [](char digit) { return digit >= '0' && digit <= '7'; };
-  for (size_t at = 0; at < text.length; ++at) {
-    char byte = text.begin[at];
-    const char* digits = text.begin + at + 1;
-    if (byte == '\\' && text.length - at > 3 && is_octal(digits[0]) && is_octal(digits[1]) &&
-        is_octal(digits[2])) {
-      byte = static_cast<char>((digits[0] - '0') << 6 | (digits[1] - '0') << 3 | (digits[2] - '0'));
-      at += 3;
-    }
+  const char* first = text.begin;
+  const bool is_escaped = first[0] == '\\' && text.length > 3 && is_octal(first[1]) &&
+                          is_octal(first[2]) && is_octal(first[3]);
+  const size_t taken = is_escaped ? 4 : 1;
+  text = {first + taken, text.length - taken};
+  if (!is_escaped) return first[0];
+  return static_cast<char>((first[1] - '0') << 6 | (first[2] - '0') << 3 | (first[3] - '0'));
+}
+
+bool append_unescaped(CgroupPlace* place, TextPiece text) {
+  while (text.length > 0) {
+    const char byte = take_unescaped(text);
     if (!append(place, {&byte, 1})) return false;
+  }
+  return true;
+}
+
+// Takes `start`, written as in mountinfo, off a path. False when the path begins otherwise.
+bool take_start(TextPiece& path, TextPiece start) {
+  while (start.length > 0) {
+    if (path.length == 0 || path.begin[0] != take_unescaped(start)) return false;
+    path = {path.begin + 1, path.length - 1};
   }
   return true;
 }
@@ -114,10 +124,9 @@ bool make_cgroup_place(const char* prefix, const CgroupMount& mount, TextPiece p
   // What of the path lies below the mounted root.
   TextPiece below = path;
   if (!mount.root.equals("/")) {
-    const bool inside = starts_with(path, mount.root) &&
-                        (path.length == mount.root.length || path.begin[mount.root.length] == '/');
-    below = inside ? TextPiece{path.begin + mount.root.length, path.length - mount.root.length}
-                   : TextPiece{path.begin, 0};
+    const bool inside =
+        take_start(below, mount.root) && (below.length == 0 || below.begin[0] == '/');
+    if (!inside) below = {};
   }
   // Seen from another name space a group outside of it begins with "/..".
   const bool outside = below.length >= 3 && memcmp(below.begin, "/..", 3) == 0;

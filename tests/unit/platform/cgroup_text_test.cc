@@ -84,6 +84,16 @@ TEST(CgroupText, PlaceOfAGroup) {
   EXPECT_EQ(place_of("/", "/cg", "/../other"), "/cg");
 }
 
+TEST(CgroupText, TheMountedRootIsUnescapedBeforeItIsComparedWithThePath) {
+  const std::string root = "/system.slice/a\\134x2db.service";
+  EXPECT_EQ(place_of(root, "/m", "/system.slice/a\\x2db.service/in"), "/m/in");
+  EXPECT_EQ(place_of(root, "/m", "/system.slice/a\\x2db.service"), "/m");
+  EXPECT_EQ(place_of(root, "/m", "/system.slice/a\\x2db.service-2/in"), "/m");
+  EXPECT_EQ(place_of(root, "/m", "/system.slice/a\\x2"), "/m");
+  EXPECT_EQ(place_of(root, "/m", root + "/in"), "/m");
+  EXPECT_EQ(place_of("/a\\040b", "/m", "/a b/c"), "/m/c");
+}
+
 TEST(CgroupText, PathsAreUnescapedAndBounded) {
   CgroupPlace place;
   const std::string point = "/with\\040blank\\134and\\9";
