@@ -10,6 +10,7 @@ set(SPANMALLOC_LEFT_OUT
     HugePages.CollapseKeepsWhatMemoryHolds  # any advice succeeds and most does nothing
     HugePages.APartThatIsReleasedIsSplitOff
     Thread.TheChildOfAForkIsTheOnlyThread  # the emulator has a thread of its own
+    CodePlace.IsThatOfTheLoader  # the emulator's names of files, in its folder of libraries
     VirtualMemory.RefusedRequestsSaySoAndChangeNothing  # releases what is not mapped, and succeeds
     OsPageSource.LivesWithASmallAddressSpace  # limits of the process hold for the emulator only
     OsPageSource.GrowsWithoutAMappingMore  # the same, and it executes itself again
@@ -32,6 +33,7 @@ set(SPANMALLOC_LEFT_OUT_TESTS
     contract.namespaces_test contract.memory_limit_test contract.pressure_callback_test
     contract.cgroup_limit_test contract.cancel_test contract.sleeping_threads_test
     contract.huge_pages_test contract.fork_children_test contract.limits_threads
+    contract.bare_fork_test
     contract.used_up_mappings_test contract.fork_storm_test contract.some_of_fork_test
     contract.fork_handlers_test.hardening=3 contract.dlopen_test contract.idle_again_test
     contract.statistics_test

@@ -28,6 +28,7 @@ set(SPANMALLOC_LEFT_OUT_PROGRAMS contract_extras_test)
 # Tests, by their names. A name without options stands for itself with any, as NAME.hardening=2.
 # Single cases are left out by musl.h.
 set(SPANMALLOC_LEFT_OUT_TESTS
+    contract.bare_fork_test  # the calls are met where glibc is
     contract.extras_test  # glibc's questions about the heap, which musl has not
     contract.dlopen_test  # musl's dlopen gives no room for initial-exec thread-local data
     contract.spawn_test)  # starts programs of glibc with the library preloaded; static.cmake has it
