@@ -15,8 +15,16 @@ using namespace spanmalloc;
 
 namespace {
 
-// The text of all size classes fits; the stack of a signal handler does not have to.
-constexpr size_t kTextBytes = 16 * 1024;
+// A document that leaves by pieces, since the smallest stacks do not hold it whole.
+struct Document {
+  FILE* stream;
+  int error = 0;
+};
+
+void write_piece(const char* text, void* context) {
+  auto* document = static_cast<Document*>(context);
+  if (document->error == 0 && fputs(text, document->stream) < 0) document->error = errno;
+}
 
 // What glibc's mallopt() takes at most for M_MXFAST where size_t has 64 bits.
 constexpr int kMostFastBytes = 160;
@@ -96,10 +104,11 @@ SPANMALLOC_EXPORT void malloc_stats(void) {
 // Writes an XML document with the structure of glibc's. Returns 0, or EINVAL unless `options` is 0.
 SPANMALLOC_EXPORT int malloc_info(int options, FILE* stream) {
   if (options != 0) return EINVAL;
-  char buffer[kTextBytes];
-  TextWriter text(buffer, sizeof(buffer));
+  Document document{stream};
+  BufferedText<512> text({&write_piece, &document});
   write_xml(read_stats(heap), text);
-  return fputs(buffer, stream) < 0 ? errno : 0;
+  text.flush();
+  return document.error;
 }
 
 }  // extern "C"

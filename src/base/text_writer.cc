@@ -2,7 +2,8 @@
 
 namespace spanmalloc {
 
-TextWriter::TextWriter(char* buffer, size_t capacity) : buffer_(buffer), capacity_(capacity) {
+TextWriter::TextWriter(char* buffer, size_t capacity, Sink sink)
+    : buffer_(buffer), capacity_(capacity), sink_(sink) {
   buffer_[0] = '\0';
 }
 
@@ -11,8 +12,16 @@ void TextWriter::clear() {
   buffer_[0] = '\0';
 }
 
+void TextWriter::flush() {
+  sink_.take(buffer_, sink_.context);
+  clear();
+}
+
 void TextWriter::character(char value) {
-  if (length_ + 1 >= capacity_) return;
+  if (length_ + 1 >= capacity_) {
+    if (sink_.take == nullptr) return;
+    flush();
+  }
   buffer_[length_++] = value;
   buffer_[length_] = '\0';
 }

@@ -6,12 +6,18 @@
 
 namespace spanmalloc {
 
-// Formats into a caller's buffer without malloc. What does not fit is cut off; the text always
-// ends in a zero byte. Not shared between threads.
+// Formats into a caller's buffer without malloc. What does not fit is cut off, or the buffer is
+// handed on and used again; the text always ends in a zero byte. Not shared between threads.
 class TextWriter {
  public:
-  // REQUIRES: capacity >= 1.
-  TextWriter(char* buffer, size_t capacity);
+  // Takes the text of a full buffer.
+  struct Sink {
+    void (*take)(const char* text, void* context);
+    void* context;
+  };
+
+  // REQUIRES: capacity >= 1, and >= 2 with a sink.
+  TextWriter(char* buffer, size_t capacity, Sink sink = {});
 
   TextWriter& text(const char* value);
   TextWriter& number(uint64_t value);
@@ -22,12 +28,15 @@ class TextWriter {
   const char* begin() const { return buffer_; }
   size_t length() const { return length_; }
   void clear();
+  // Hands the sink what it has not got yet. REQUIRES: there is a sink.
+  void flush();
 
  private:
   void character(char value);
 
   char* const buffer_;
   const size_t capacity_;
+  const Sink sink_;
   size_t length_ = 0;
 };
 
@@ -35,7 +44,7 @@ class TextWriter {
 template <size_t kCapacity>
 class BufferedText : public TextWriter {
  public:
-  BufferedText() : TextWriter(storage_, kCapacity) {}
+  explicit BufferedText(Sink sink = {}) : TextWriter(storage_, kCapacity, sink) {}
 
  private:
   char storage_[kCapacity];

@@ -1,6 +1,7 @@
 // The C library's extra calls tell the truth about the heap that is in use.
 #include <ctype.h>
 #include <malloc.h>
+#include <pthread.h>
 
 #include "contract/expect.h"
 #include "contract/process.h"
@@ -197,6 +198,32 @@ CASE(malloc_info_refuses_unknown_options) {
       capture(text, sizeof text, [&](FILE* file) { result = malloc_info(1, file); });
   EXPECT(result != 0);
   EXPECT_EQ(length, 0u);
+}
+
+static void* write_info(void* file) {
+  return malloc_info(0, static_cast<FILE*>(file)) == 0 ? file : nullptr;
+}
+
+CASE(malloc_info_needs_little_stack) {
+  static char text[kMiB];
+  for (size_t size = 16; size < 100000; size += size / 8) free(malloc(size));
+  pthread_attr_t attributes;
+  REQUIRE(pthread_attr_init(&attributes) == 0);
+  EXPECT_EQ(pthread_attr_setstacksize(&attributes, 16384), 0);
+  void* result = nullptr;
+  capture(text, sizeof text, [&](FILE* file) {
+    fputs(" ", file);
+    pthread_t thread;
+    // Thread-local variables may leave no room in the smallest stack.
+    if (pthread_create(&thread, &attributes, write_info, file) != 0) {
+      result = write_info(file);
+    } else {
+      pthread_join(thread, &result);
+    }
+  });
+  pthread_attr_destroy(&attributes);
+  EXPECT(result != nullptr);
+  EXPECT(is_well_formed(text));
 }
 
 CASE(malloc_stats_prints_to_stderr) {

@@ -16,6 +16,21 @@ TEST(TextWriter, JoinsItsParts) {
   EXPECT_EQ(text.length(), strlen(text.begin()));
 }
 
+TEST(TextWriter, HandsFullBuffersToItsSink) {
+  std::string taken;
+  const TextWriter::Sink sink{
+      [](const char* text, void* context) { *static_cast<std::string*>(context) += text; }, &taken};
+  BufferedText<8> text(sink);
+  text.text("seven c");
+  EXPECT_EQ(taken, "");
+  text.text("haracters ").number(1234567890);
+  EXPECT_LT(text.length(), 8u);
+  text.flush();
+  EXPECT_EQ(taken, "seven characters 1234567890");
+  text.flush();
+  EXPECT_EQ(taken, "seven characters 1234567890");
+}
+
 TEST(TextWriter, NumbersPrintAsPrintfDoes) {
   for (const uint64_t value :
        {uint64_t{0}, uint64_t{9}, uint64_t{10}, uint64_t{1234567890123}, UINT64_MAX}) {
