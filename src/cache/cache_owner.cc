@@ -1,5 +1,6 @@
 #include "cache/cache_owner.h"
 
+#include "platform/sleeping_thread.h"
 #include "platform/system.h"
 
 namespace spanmalloc {
@@ -13,7 +14,7 @@ constexpr uint64_t kWaitNs = 50'000;
 
 void CacheOwner::attach(CacheSlot* slot, int thread_id) {
   slot_.store(slot, std::memory_order_relaxed);
-  thread_id_ = thread_id;
+  thread_id_.store(thread_id, std::memory_order_relaxed);
   // Release: who borrows sees slot and thread.
   state_.store(kAttached, std::memory_order_release);
 }
@@ -44,6 +45,19 @@ void CacheOwner::give_back(HotCache* cache) {
   // Release: an owner that finds its cache again finds it whole.
   slot_.load(std::memory_order_relaxed)->store(cache, std::memory_order_release);
   state_.store(kAttached, std::memory_order_release);
+}
+
+bool CacheOwner::forget_if_ended() {
+  // Asked before anything is touched, so that no living thread has to wait.
+  if (state_.load(std::memory_order_relaxed) != kAttached) return false;
+  if (!platform::has_no_thread(thread_id())) return false;
+  // The owner may just have detached, and the cache have another one.
+  uint32_t state = kAttached;
+  if (!state_.compare_exchange_strong(state, kBorrowed, std::memory_order_acquire)) return false;
+  // Now it stays whose it is: an owner that detaches is still there, for it waits.
+  const bool has_ended = platform::has_no_thread(thread_id());
+  state_.store(has_ended ? kNone : kAttached, std::memory_order_release);
+  return has_ended;
 }
 
 }  // namespace spanmalloc

@@ -20,7 +20,8 @@ using CacheSlot = std::atomic<HotCache*>;
 //    +-----detach-----+
 //
 // The slot lies in the thread's memory, so a thread detaches before it ends, and waits for whoever
-// has borrowed. All zero at first.
+// has borrowed. A thread that ends without a word is found out by forget_if_ended(). All zero at
+// first.
 class CacheOwner {
  public:
   CacheOwner() = default;
@@ -38,12 +39,18 @@ class CacheOwner {
   [[nodiscard]] bool try_borrow(HotCache* cache, HotCache* in_its_place);
   void give_back(HotCache* cache);
 
+  // By another thread: detaches in the place of an owner that has ended without doing so. False
+  // when there is no such owner.
+  // REQUIRES: the owners are threads of the calling process, which has the identity they know.
+  [[nodiscard]] bool forget_if_ended();
+
   // Of the calling thread's slot, also while others attach theirs.
   bool is_of(const CacheSlot* slot) const {
     return state_.load(std::memory_order_acquire) != kNone &&
            slot_.load(std::memory_order_relaxed) == slot;
   }
-  int thread_id() const { return thread_id_; }
+  // May be stale.
+  int thread_id() const { return thread_id_.load(std::memory_order_relaxed); }
   uintptr_t anchor() const {
     return reinterpret_cast<uintptr_t>(slot_.load(std::memory_order_relaxed));
   }
@@ -52,7 +59,7 @@ class CacheOwner {
   enum State : uint32_t { kNone, kAttached, kBorrowed };
 
   std::atomic<uint32_t> state_;
-  int thread_id_;
+  std::atomic<int> thread_id_;
   std::atomic<CacheSlot*> slot_;
 };
 

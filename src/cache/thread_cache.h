@@ -177,13 +177,14 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Whether the owner is at work on it outside of the hot path, see CacheUse.
   bool is_used() const { return is_used_.load(std::memory_order_relaxed); }
 
-  // In the child of a fork, for a cache whose thread did not come along: nobody is at work on it.
+  // For a cache whose thread did not come along into the child of a fork, or ended without a word:
+  // nobody is at work on it.
   void forget_owner() {
     owner_.forget();
     is_used_.store(false, std::memory_order_relaxed);
   }
-  // In the child of a fork, for a cache whose thread did not come along and may have been in the
-  // midst of a change: makes it whole before anybody else uses it.
+  // For such a cache, whose thread may have been in the midst of a change: makes it whole before
+  // anybody else uses it.
   void note_orphaned() { orphaned_ = true; }
   void repair_if_orphaned();
 

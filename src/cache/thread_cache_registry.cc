@@ -1,6 +1,7 @@
 #include "cache/thread_cache_registry.h"
 
 #include "base/check.h"
+#include "platform/call_filter.h"
 #include "platform/thread.h"
 
 namespace spanmalloc {
@@ -25,14 +26,31 @@ void push(ThreadCache*& list, ThreadCache* cache) {
 
 ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
                                           SentinelTable& sentinels) {
+  if (ThreadCache* cache = take_waiting(); cache != nullptr) return cache;
+  if (look_for_left()) {
+    if (ThreadCache* cache = take_waiting(); cache != nullptr) return cache;
+  }
+  return make(key, class_map, sentinels);
+}
+
+ThreadCache* ThreadCacheRegistry::take_waiting() {
   MutexLock lock(mutex_);
-  ++acquired_;
-  if (ThreadCache* cache = pop(warm_); cache != nullptr) {
+  orphan_if_due();
+  ThreadCache* cache = pop(warm_);
+  if (cache != nullptr) {
     --warm_count_;
     cache->repair_if_orphaned();
-    return cache;
+  } else {
+    cache = pop(emptied_);
   }
-  if (ThreadCache* cache = pop(emptied_); cache != nullptr) return cache;
+  if (cache != nullptr) ++acquired_;
+  return cache;
+}
+
+ThreadCache* ThreadCacheRegistry::make(ListKey key, ClassMapView class_map,
+                                       SentinelTable& sentinels) {
+  MutexLock lock(mutex_);
+  ++acquired_;
   void* record = arena_.allocate(sizeof(ThreadCache), alignof(ThreadCache));
   if (record == nullptr) return nullptr;
   // Not constructed, which would write to all of the record: it begins as zeros.
@@ -43,6 +61,35 @@ ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
   all_ = cache;
   ++count_;
   return cache;
+}
+
+bool ThreadCacheRegistry::look_for_left() {
+  ThreadCache* cache = next_look_.load(std::memory_order_relaxed);
+  if (cache == nullptr) cache = first();
+  // Not where the threads of the caches are those of another process, nor under a filter, which may
+  // end the process for the question.
+  if (cache == nullptr || platform::shares_memory_with_parent() || platform::has_late_filter()) {
+    return false;
+  }
+  bool found = false;
+  for (size_t looks = 0; looks < kLooksBeforeNew && cache != nullptr; ++looks) {
+    found |= take_back_if_left(*cache);
+    cache = cache->next_registered;
+  }
+  next_look_.store(cache, std::memory_order_relaxed);
+  return found;
+}
+
+bool ThreadCacheRegistry::take_back_if_left(ThreadCache& cache) {
+  // That the others' threads are gone is no news in a child where they are still to be orphaned.
+  if (survivor_.load(std::memory_order_relaxed) != 0) return false;
+  if (!cache.owner().forget_if_ended()) return false;
+  // From here on the cache is nobody's but the caller's.
+  unseen_ends_.fetch_add(1, std::memory_order_relaxed);
+  cache.forget_owner();
+  cache.note_orphaned();
+  release(&cache, Contents::kKept);
+  return true;
 }
 
 void ThreadCacheRegistry::release(ThreadCache* cache, Contents contents) {
@@ -62,6 +109,7 @@ bool ThreadCacheRegistry::has_enough_warm() {
 
 ThreadCache* ThreadCacheRegistry::take_warm() {
   MutexLock lock(mutex_);
+  orphan_if_due();
   ThreadCache* cache = pop(warm_);
   if (cache != nullptr) {
     --warm_count_;
@@ -82,21 +130,48 @@ size_t ThreadCacheRegistry::empty_warm(CentralLists& centrals, SentinelTable& se
   return emptied;
 }
 
-void ThreadCacheRegistry::orphan_all_but(ThreadCache* mine) {
+void ThreadCacheRegistry::orphan_all_but(ThreadCache* mine, WaitingLists lists) {
   MutexLock lock(mutex_);
-  warm_ = nullptr;
-  emptied_ = nullptr;
-  warm_count_ = 0;
+  survivor_.store(0, std::memory_order_relaxed);
+  unseen_ends_.store(0, std::memory_order_relaxed);
   const uint32_t self = platform::thread_number();
+  if (mine != nullptr) mine->holder = self;
+  if (lists == WaitingLists::kTorn) {
+    warm_ = nullptr;
+    emptied_ = nullptr;
+    warm_count_ = 0;
+    count_ = 0;
+    // Held by nobody, and so put into the lists below.
+    constexpr uint32_t kGone = UINT32_MAX;
+    for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
+      if (cache->holder == 0) cache->holder = kGone;
+      ++count_;
+    }
+  }
+  orphan_held_but(self);
+}
+
+// Caches that wait are left as they are: they may be thousands, whose memory parent and child share
+// as long as nobody writes to it. What the survivor was about to take or to give back when a
+// handler interrupted it, and forked, is still in its hands.
+void ThreadCacheRegistry::orphan_held_but(uint32_t survivor) {
   for (ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
-    // What this thread was about to take or to give back when a handler interrupted it, and forked,
-    // is still in its hands.
-    if (cache == mine || cache->holder == self) continue;
+    if (cache->holder == 0 || cache->holder == survivor) continue;
     cache->forget_owner();
     cache->note_orphaned();
     push(warm_, cache);
     ++warm_count_;
   }
+}
+
+void ThreadCacheRegistry::orphan_later() {
+  survivor_.store(platform::thread_number(), std::memory_order_relaxed);
+}
+
+// Before a new thread gets a cache: who holds one, but for the survivor, was not copied.
+void ThreadCacheRegistry::orphan_if_due() {
+  if (survivor_.load(std::memory_order_relaxed) == 0) return;
+  orphan_held_but(survivor_.exchange(0, std::memory_order_relaxed));
 }
 
 ThreadCache* ThreadCacheRegistry::owned_by(const CacheSlot* slot) {

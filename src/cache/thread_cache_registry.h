@@ -1,6 +1,7 @@
 #ifndef SPANMALLOC_CACHE_THREAD_CACHE_REGISTRY_H_
 #define SPANMALLOC_CACHE_THREAD_CACHE_REGISTRY_H_
 
+#include <atomic>
 #include <cstddef>
 
 #include "base/metadata_arena.h"
@@ -26,6 +27,13 @@ class ThreadCacheRegistry {
   enum class Contents { kKept, kEmptied };
   void release(ThreadCache* cache, Contents contents) SPANMALLOC_EXCLUDES(mutex_);
 
+  // Threads that end by the bare system call, or that first allocate in the last round of their
+  // destructors, do not give their caches back. Takes the cache back if its thread was one of them:
+  // it waits, with what it holds, for a new one.
+  bool take_back_if_left(ThreadCache& cache) SPANMALLOC_EXCLUDES(mutex_);
+  // How many threads that ended so were found since the last call.
+  size_t take_unseen_ends() { return unseen_ends_.exchange(0, std::memory_order_relaxed); }
+
   // Whether as many caches wait with objects as should.
   bool has_enough_warm() SPANMALLOC_EXCLUDES(mutex_);
 
@@ -41,11 +49,18 @@ class ThreadCacheRegistry {
   // In the child of a fork: every cache but `mine`, and what else the calling thread had in its
   // hands, has lost its thread and waits for a new one.
   // Lists that such a thread was changing are made whole when it is taken or emptied.
-  void orphan_all_but(ThreadCache* mine) SPANMALLOC_EXCLUDES(mutex_);
+  // kTorn: another thread was in the lock's section.
+  // REQUIRES: no handler that takes or releases a cache interrupts the calling thread here.
+  enum class WaitingLists { kWhole, kTorn };
+  void orphan_all_but(ThreadCache* mine, WaitingLists lists) SPANMALLOC_EXCLUDES(mutex_);
+  // The same for a child that was forked by a handler which interrupted its thread in the lock's
+  // section: done when the lock is taken next.
+  void orphan_later();
 
   // The cache that was made last. The others follow by next_registered, which never changes.
   ThreadCache* first() SPANMALLOC_EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
+    orphan_if_due();
     return all_;
   }
 
@@ -74,7 +89,18 @@ class ThreadCacheRegistry {
   // on each of a few processors.
   static constexpr size_t kWarmCaches = 4;
 
+  // Caches that are looked at before one more is made: of caches that are left behind again and
+  // again, there are never many more than of those in use.
+  static constexpr size_t kLooksBeforeNew = 4;
+
   ThreadCache* take_warm() SPANMALLOC_EXCLUDES(mutex_);
+  ThreadCache* take_waiting() SPANMALLOC_EXCLUDES(mutex_);
+  ThreadCache* make(ListKey key, ClassMapView class_map, SentinelTable& sentinels)
+      SPANMALLOC_EXCLUDES(mutex_);
+  void orphan_held_but(uint32_t survivor) SPANMALLOC_REQUIRES(mutex_);
+  void orphan_if_due() SPANMALLOC_REQUIRES(mutex_);
+  // Goes on to some more caches, and says whether one was taken back.
+  bool look_for_left() SPANMALLOC_EXCLUDES(mutex_);
 
   MetadataArena& arena_;
   Mutex mutex_{LockRank::kRegistry};
@@ -85,6 +111,12 @@ class ThreadCacheRegistry {
   size_t count_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   size_t warm_count_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   size_t acquired_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  // The cache that is looked at next; nullptr: the first one.
+  std::atomic<ThreadCache*> next_look_{nullptr};
+  std::atomic<size_t> unseen_ends_{0};
+  // The thread that came along into a child in which the others' caches are still to be orphaned;
+  // 0: none.
+  std::atomic<uint32_t> survivor_{0};
 };
 
 }  // namespace spanmalloc

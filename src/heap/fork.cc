@@ -14,6 +14,7 @@
 #include <atomic>
 
 #include "heap/heap.h"
+#include "platform/signal_block.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 
@@ -205,6 +206,7 @@ namespace {
 
 // In any child, also of a fork within a fork.
 void forget_parent() {
+  Heap::note_new_identity();
   heap.scavenger().forget_thread();
   heap.holes().forget_thread();
   for (Waiting& slot : waiting) {
@@ -212,6 +214,25 @@ void forget_parent() {
     slot.ticket.store(0);
     slot.thread.store(0);
   }
+}
+
+// In any child as well. The locks are still held by this fork or by one of this thread that its
+// handler interrupted, and may be locked again; but for those of sections that this thread was
+// interrupted in, and of those that were given up as lost.
+void repair_what_others_left() {
+  using WaitingLists = ThreadCacheRegistry::WaitingLists;
+  // A handler that allocates would enter the sections below a second time.
+  const platform::SignalBlock no_handlers;
+  ThreadCacheRegistry& registry = heap.registry();
+  const bool is_lost = !registry.mutex().held_by_this_thread();
+  if (is_lost) registry.mutex().reset_in_child();
+  if (is_lost || registry.mutex().may_be_locked_again()) {
+    registry.orphan_all_but(heap.keep_cache_in_child(),
+                            is_lost ? WaitingLists::kTorn : WaitingLists::kWhole);
+  } else {
+    registry.orphan_later();
+  }
+  if (heap.page_heap().mutex().may_be_locked_again()) heap.page_heap().recover_in_child();
 }
 
 }  // namespace
@@ -223,15 +244,11 @@ void after_fork_in_child() {
 
 void after_bare_fork_in_child() {
   forget_parent();
+  repair_what_others_left();
   if (nested_forks > 0) {
     --nested_forks;
     return;
   }
-  // With the locks still held, which this thread may lock again.
-  if (taken.central_and_others[kRegistryLock]) {
-    heap.registry().orphan_all_but(heap.keep_cache_in_child());
-  }
-  if (taken.central_and_others[kPageHeapLock]) heap.page_heap().recover_in_child();
   // Nobody sleeps on a lock in the child: they are made free without a wake.
   Mutex& metadata = heap.arena().mutex();
   if (!metadata.held_by_this_thread() || taken.metadata) metadata.reset_in_child();

@@ -147,26 +147,32 @@ ThreadCache* Heap::adopt_withheld_cache() {
   return cache;
 }
 
-// From here on the cache may be borrowed while the thread sleeps. Its slot goes with the thread, so
-// only if the thread's end will be told.
+// From here on the cache may be borrowed while the thread sleeps, and is taken back should it end
+// without a word. Its slot goes with the thread, so only if the thread's end will be told. Nor in
+// the child of a vfork, whose identity its parent, which goes on with the cache, does not have.
 void Heap::tie_to_thread(ThreadCache* cache) {
   if (current_cache() != cache || !platform::thread_exit_is_registered()) return;
+  if (platform::shares_memory_with_parent()) return;
   cache->owner().attach(&current_thread_cache, platform::kernel_thread_id());
 }
 
+void Heap::note_new_identity() {
+  ThreadCache* cache = own_thread_cache();
+  if (cache == nullptr || !cache->owner().is_of(&current_thread_cache)) return;
+  cache->owner().forget();
+  tie_to_thread(cache);
+}
+
 ThreadCache* Heap::keep_cache_in_child() {
-  ThreadCache* cache = current_cache() == &empty_thread_cache
-                           ? registry_.owned_by(&current_thread_cache)
-                           : own_thread_cache();
-  if (cache == nullptr) return withheld_thread_cache;
-  if (current_cache() == &empty_thread_cache) {
-    // Borrowed in the moment of the fork, and its lists perhaps between two steps.
-    cache->note_orphaned();
-    cache->repair_if_orphaned();
-  }
+  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) return cache;
+  ThreadCache* cache = registry_.owned_by(&current_thread_cache);
+  if (cache == nullptr) return nullptr;
+  // Borrowed in the moment of the fork, and its lists perhaps between two steps.
+  cache->note_orphaned();
+  cache->repair_if_orphaned();
   set_current_cache(cache);
-  // Attached anew: the thread has another identity in the child.
-  if (cache->owner().is_of(&current_thread_cache)) tie_to_thread(cache);
+  cache->owner().forget();
+  tie_to_thread(cache);
   return cache;
 }
 
@@ -196,6 +202,7 @@ ThreadCache* Heap::attach_thread() {
   }
   if (is_told_of_end) tie_to_thread(cache);
   scavenger_.note_thread_start();
+  scavenger_.note_unseen_ends();
   return cache;
 }
 

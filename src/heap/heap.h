@@ -78,7 +78,9 @@ class Heap {
   // already or metadata is refused. Under hardening the cache is withheld from the hot path.
   ThreadCache* attach_thread();
 
-  // In the child of a fork: the cache of the thread that came along, also if it was borrowed.
+  // In the child of a fork: the thread that came along has another identity.
+  static void note_new_identity();
+  // The cache of that thread, also if it was borrowed.
   ThreadCache* keep_cache_in_child();
 
   // The lists that a thread cache makes next.

@@ -10,6 +10,9 @@ namespace spanmalloc::platform {
 // The calling thread's identity in the kernel.
 int kernel_thread_id();
 
+// Whether the process has no thread of this identity. False where the kernel does not tell.
+bool has_no_thread(int thread_id);
+
 // Looks at other threads. Reads small files of the kernel; nothing in it allocates.
 class SleepWatch {
  public:

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <cerrno>
 
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
@@ -128,6 +129,12 @@ uintptr_t first_stack_end(int thread_id) {
 int kernel_thread_id() {
   ErrnoGuard errno_guard;
   return static_cast<int>(syscall(SYS_gettid));
+}
+
+bool has_no_thread(int thread_id) {
+  ErrnoGuard errno_guard;
+  // Signal 0 is none: the kernel only looks whether it could be sent.
+  return syscall(SYS_tgkill, getpid(), thread_id, 0) != 0 && errno == ESRCH;
 }
 
 // False when there are more than are kept.

@@ -121,6 +121,7 @@ size_t Scavenger::empty_sleeping_caches() {
     emptied += sleeping_caches_.empty_next(&more);
     if (more && !tick_rest().sleep(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
   }
+  note_unseen_ends();
   return emptied;
 }
 

@@ -102,6 +102,11 @@ class Scavenger {
     count_shared_write();
   }
   void note_thread_end();
+  // Counts out threads of which the registry has found that they ended without a word.
+  void note_unseen_ends() {
+    const size_t ends = registry_.take_unseen_ends();
+    if (ends > 0) live_threads_.fetch_sub(ends, std::memory_order_seq_cst);
+  }
   // At least 1.
   size_t live_threads() const {
     const size_t threads = live_threads_.load(std::memory_order_relaxed);

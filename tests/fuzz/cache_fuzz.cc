@@ -172,7 +172,7 @@ class ShadowCaches {
       is_lost[i] = caches_[i] != mine && input_.below(4) != 0;
       if (is_lost[i]) caches_[i]->holder = platform::thread_number() + 1;
     }
-    parts_.registry.orphan_all_but(mine);
+    parts_.registry.orphan_all_but(mine, ThreadCacheRegistry::WaitingLists::kWhole);
     for (size_t i = 0; i < kCaches; ++i) {
       if (is_lost[i]) caches_[i] = acquire();
     }

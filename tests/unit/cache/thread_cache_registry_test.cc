@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "platform/sleeping_thread.h"
+#include "platform/system.h"
 #include "support/cache_parts.h"
 
 namespace spanmalloc {
@@ -108,7 +110,7 @@ TEST(ThreadCacheRegistry, AfterAForkAllCachesButOneWaitForNewThreads) {
   fill(parts, *lost, 10);
   parts.registry.release(waiting, Contents::kKept);
   parts.registry.release(emptied, Contents::kEmptied);
-  parts.registry.orphan_all_but(mine);
+  parts.registry.orphan_all_but(mine, ThreadCacheRegistry::WaitingLists::kWhole);
   parts.registry.check_invariants();
   std::set<ThreadCache*> reused;
   for (int count = 0; count < 3; ++count) reused.insert(parts.acquire());
@@ -123,7 +125,7 @@ TEST(ThreadCacheRegistry, LeavesToTheForkingThreadWhatItHasInItsHands) {
   ThreadCache* in_hands = parts.acquire();
   ThreadCache* lost = nullptr;
   std::thread([&] { lost = parts.acquire(); }).join();
-  parts.registry.orphan_all_but(mine);
+  parts.registry.orphan_all_but(mine, ThreadCacheRegistry::WaitingLists::kWhole);
   EXPECT_EQ(parts.acquire(), lost);
   ThreadCache* made = parts.acquire();
   EXPECT_NE(made, in_hands);
@@ -132,6 +134,77 @@ TEST(ThreadCacheRegistry, LeavesToTheForkingThreadWhatItHasInItsHands) {
   parts.registry.check_invariants();
   EXPECT_EQ(parts.acquire(), made);
   EXPECT_EQ(parts.acquire(), in_hands);
+}
+
+// A thread that fills its cache and ends without detaching it.
+ThreadCache* leave_cache(CacheParts& parts) {
+  static CacheSlot slot{nullptr};
+  ThreadCache* left = nullptr;
+  std::thread([&] {
+    left = parts.acquire();
+    fill(parts, *left, 10);
+    slot = left;
+    left->owner().attach(&slot, platform::kernel_thread_id());
+  }).join();
+  return left;
+}
+
+// A thread that was joined may still be there for a moment.
+bool is_taken_back(CacheParts& parts, ThreadCache& cache) {
+  for (int round = 0; round < 10000; ++round) {
+    if (parts.registry.take_back_if_left(cache)) return true;
+    platform::sleep_ns(100'000);
+  }
+  return false;
+}
+
+TEST(ThreadCacheRegistry, TakesBackWhatAThreadHasLeft) {
+  CacheParts parts;
+  ThreadCache* left = leave_cache(parts);
+  const size_t held = left->object_count(kClass);
+  ASSERT_TRUE(is_taken_back(parts, *left));
+  EXPECT_FALSE(parts.registry.take_back_if_left(*left)) << "once";
+  parts.registry.check_invariants();
+  EXPECT_EQ(parts.registry.take_unseen_ends(), 1u);
+  EXPECT_EQ(parts.registry.take_unseen_ends(), 0u);
+  EXPECT_EQ(parts.acquire(), left);
+  EXPECT_EQ(left->object_count(kClass), held);
+  EXPECT_FALSE(left->owner().try_borrow(left, &empty_thread_cache)) << "it has no owner";
+  left->check_invariants(parts.page_map.class_map());
+}
+
+TEST(ThreadCacheRegistry, LeavesAloneWhatIsOfLivingThreadsOrOfUnknownOnes) {
+  CacheParts parts;
+  ThreadCache* living = parts.acquire();
+  ThreadCache* unknown = parts.acquire();
+  ThreadCache* waiting = parts.acquire();
+  static CacheSlot slot{nullptr};
+  slot = living;
+  living->owner().attach(&slot, platform::kernel_thread_id());
+  parts.registry.release(waiting, Contents::kKept);
+  EXPECT_FALSE(parts.registry.take_back_if_left(*living));
+  EXPECT_FALSE(parts.registry.take_back_if_left(*unknown));
+  EXPECT_FALSE(parts.registry.take_back_if_left(*waiting));
+  ThreadCache* left = leave_cache(parts);
+  // As while another thread works on it.
+  ASSERT_TRUE(left == waiting);
+  slot = living;
+  ASSERT_TRUE(living->owner().try_borrow(living, &empty_thread_cache));
+  EXPECT_FALSE(parts.registry.take_back_if_left(*living));
+  living->owner().give_back(living);
+  living->owner().detach();
+  parts.registry.check_invariants();
+}
+
+TEST(ThreadCacheRegistry, ThreadsThatLeaveTheirCachesDoNotAddUp) {
+  CacheParts parts;
+  constexpr size_t kThreads = 200;
+  std::set<ThreadCache*> left;
+  for (size_t count = 0; count < kThreads; ++count) left.insert(leave_cache(parts));
+  EXPECT_LT(left.size(), kThreads / 2);
+  EXPECT_EQ(parts.registry.cache_count(), left.size());
+  EXPECT_EQ(parts.registry.acquired_count(), kThreads);
+  parts.registry.check_invariants();
 }
 
 TEST(ThreadCacheRegistry, VisitsEveryCacheUntilToldToStop) {

@@ -93,6 +93,28 @@ TEST(SleepWatch, AThreadThatWaitsSleeps) {
   EXPECT_FALSE(subject.sleeps()) << "it has ended";
 }
 
+TEST(SleepingThread, OfAThreadThatHasEndedTheProcessHasNone) {
+  EXPECT_FALSE(has_no_thread(kernel_thread_id()));
+  EXPECT_FALSE(has_no_thread(0)) << "not known";
+  sem_init(&wake, 0, 0);
+  Subject subject;
+  std::thread thread([&] {
+    subject.say_hello();
+    sem_wait(&wake);
+  });
+  while (!subject.is_there) sleep_ns(kNsPerMs);
+  EXPECT_FALSE(has_no_thread(subject.id));
+  sem_post(&wake);
+  thread.join();
+  // Who was joined may still be there for a moment.
+  bool is_gone = false;
+  for (int round = 0; round < 1000 && !is_gone; ++round) {
+    is_gone = has_no_thread(subject.id);
+    sleep_ns(kNsPerMs);
+  }
+  EXPECT_TRUE(is_gone);
+}
+
 TEST(SleepWatch, AThreadThatRunsDoesNot) {
   Subject subject;
   std::atomic<bool> stop{false};
