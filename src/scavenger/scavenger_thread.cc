@@ -209,6 +209,9 @@ void Scavenger::send_thread_away() {
 
 // The state says that the thread has ended a little before the system and the C library do.
 void Scavenger::wait_until_thread_is_gone() {
+  // That of another process, as the child of a vfork or of a raw system call finds it noted here,
+  // is in nobody's way.
+  if (platform::shares_memory_with_parent()) return;
   // Nobody else sleeps on this word, so no wake meant for the thread is lost to it.
   std::atomic<uint32_t> nobody{0};
   uint64_t pause = kFirstGoneLookNs;

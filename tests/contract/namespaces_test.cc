@@ -121,6 +121,23 @@ CASE(files_are_closed_that_are_no_longer_shared) {
             0);
 }
 
+// A child of the raw call has no background thread, whatever its copy of the heap says. It does not
+// wait for one; each call did for a second.
+CASE(a_child_of_a_raw_call_waits_for_no_thread) {
+  constexpr int kCalls = 100;
+  allocate_all();
+  EXPECT(contract::malloc_is_from_libc() || gets_thread());
+  const pid_t child = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+  if (child == 0) {
+    for (int call = 0; call < kCalls; ++call) {
+      if (unshare(CLONE_FS) != 0) _exit(1);
+    }
+    _exit(0);
+  }
+  EXPECT_EQ(contract::wait_for(child, kChildSeconds), 0);
+  free_all();
+}
+
 CASE(refusals_are_the_kernels) {
   errno = 0;
   EXPECT(unshare(-1) == -1 && errno == EINVAL);
