@@ -83,8 +83,8 @@ SPANMALLOC_EXPORT int mallopt(int parameter, int value) {
 }
 
 // Old names of these two, which glibc still exports.
-SPANMALLOC_EXPORT [[gnu::nothrow, gnu::alias("mallinfo")]] struct mallinfo __libc_mallinfo(void);
-SPANMALLOC_EXPORT [[gnu::nothrow, gnu::alias("mallopt")]] int __libc_mallopt(int parameter,
+[[gnu::nothrow, gnu::alias("mallinfo")]] SPANMALLOC_EXPORT struct mallinfo __libc_mallinfo(void);
+[[gnu::nothrow, gnu::alias("mallopt")]] SPANMALLOC_EXPORT int __libc_mallopt(int parameter,
                                                                              int value);
 
 // Gives back all free memory; `pad` bytes are not kept, since free pages have no top. Returns 1 if
