@@ -57,7 +57,8 @@ SPANMALLOC_COLD void* retry_aligned_new(size_t bytes, std::align_val_t alignment
 }
 
 // The exits of operator new: those of malloc, and the loop where memory has run out. They end
-// operator new, so they return to its caller.
+// operator new, so they return to its caller; in a build without such jumps a runtime that is part
+// of a plugin is not found.
 struct ExitsOfNew {
   SPANMALLOC_NOINLINE static void* slow(size_t bytes) {
     SPANMALLOC_KEEP_FRAME();
