@@ -67,8 +67,9 @@ bool ThreadCacheRegistry::look_for_left() {
   ThreadCache* cache = next_look_.load(std::memory_order_relaxed);
   if (cache == nullptr) cache = first();
   // Not where the threads of the caches are those of another process, nor under a filter, which may
-  // end the process for the question.
-  if (cache == nullptr || platform::shares_memory_with_parent() || platform::has_late_filter()) {
+  // end the process for the question. Which filter it is takes a file to find out.
+  if (cache == nullptr || platform::shares_memory_with_parent() ||
+      platform::has_inherited_filter() || platform::has_late_filter()) {
     return false;
   }
   bool found = false;
