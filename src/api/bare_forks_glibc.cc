@@ -19,9 +19,9 @@ namespace {
 // Stands round the copy, in the process that makes it.
 class HeldHeap {
  public:
-  HeldHeap() : is_held_(heap.is_open()) {
+  HeldHeap() {
     platform::ErrnoGuard errno_guard;
-    if (is_held_) prepare_fork();
+    is_held_ = heap.is_open() && prepare_bare_fork();
   }
   ~HeldHeap() {
     platform::ErrnoGuard errno_guard;

@@ -47,10 +47,14 @@ void CacheOwner::give_back(HotCache* cache) {
   state_.store(kAttached, std::memory_order_release);
 }
 
+bool CacheOwner::may_have_ended() const {
+  return state_.load(std::memory_order_relaxed) == kAttached &&
+         platform::has_no_thread(thread_id());
+}
+
 bool CacheOwner::forget_if_ended() {
   // Asked before anything is touched, so that no living thread has to wait.
-  if (state_.load(std::memory_order_relaxed) != kAttached) return false;
-  if (!platform::has_no_thread(thread_id())) return false;
+  if (!may_have_ended()) return false;
   // The owner may just have detached, and the cache have another one.
   uint32_t state = kAttached;
   if (!state_.compare_exchange_strong(state, kBorrowed, std::memory_order_acquire)) return false;

@@ -44,11 +44,15 @@ class CacheOwner {
   // REQUIRES: the owners are threads of the calling process, which has the identity they know.
   [[nodiscard]] bool forget_if_ended();
 
+  // Whether forget_if_ended() is worth asking: the answer may be stale.
+  bool may_have_ended() const;
+
   // Of the calling thread's slot, also while others attach theirs.
   bool is_of(const CacheSlot* slot) const {
     return state_.load(std::memory_order_acquire) != kNone &&
            slot_.load(std::memory_order_relaxed) == slot;
   }
+  bool is_borrowed() const { return state_.load(std::memory_order_acquire) == kBorrowed; }
   // May be stale.
   int thread_id() const { return thread_id_.load(std::memory_order_relaxed); }
   uintptr_t anchor() const {

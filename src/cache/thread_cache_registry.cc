@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "platform/call_filter.h"
+#include "platform/signal_block.h"
 #include "platform/thread.h"
 
 namespace spanmalloc {
@@ -84,6 +85,9 @@ bool ThreadCacheRegistry::look_for_left() {
 bool ThreadCacheRegistry::take_back_if_left(ThreadCache& cache) {
   // That the others' threads are gone is no news in a child where they are still to be orphaned.
   if (survivor_.load(std::memory_order_relaxed) != 0) return false;
+  if (!cache.owner().may_have_ended()) return false;
+  // In a child that a handler forks here the cache would be taken for another thread's.
+  const platform::SignalBlock no_handlers;
   if (!cache.owner().forget_if_ended()) return false;
   // From here on the cache is nobody's but the caller's.
   unseen_ends_.fetch_add(1, std::memory_order_relaxed);
@@ -167,6 +171,7 @@ void ThreadCacheRegistry::orphan_held_but(uint32_t survivor) {
 
 void ThreadCacheRegistry::orphan_later() {
   survivor_.store(platform::thread_number(), std::memory_order_relaxed);
+  unseen_ends_.store(0, std::memory_order_relaxed);
 }
 
 // Before a new thread gets a cache: who holds one, but for the survivor, was not copied.
@@ -175,9 +180,17 @@ void ThreadCacheRegistry::orphan_if_due() {
   orphan_held_but(survivor_.exchange(0, std::memory_order_relaxed));
 }
 
-ThreadCache* ThreadCacheRegistry::owned_by(const CacheSlot* slot) {
+ThreadCache* ThreadCacheRegistry::owned_by(const CacheSlot* slot, int thread_id) {
   for (ThreadCache* cache = first(); cache != nullptr; cache = cache->next_registered) {
-    if (cache->owner().is_of(slot)) return cache;
+    const CacheOwner& owner = cache->owner();
+    if (owner.is_of(slot) && owner.thread_id() == thread_id) return cache;
+  }
+  return nullptr;
+}
+
+ThreadCache* ThreadCacheRegistry::borrowed_from(const CacheSlot* slot) {
+  for (ThreadCache* cache = first(); cache != nullptr; cache = cache->next_registered) {
+    if (cache->owner().is_of(slot) && cache->owner().is_borrowed()) return cache;
   }
   return nullptr;
 }

@@ -64,8 +64,12 @@ class ThreadCacheRegistry {
     return all_;
   }
 
-  // The cache of the thread with this slot, also while it is borrowed; nullptr when it has none.
-  ThreadCache* owned_by(const CacheSlot* slot) SPANMALLOC_EXCLUDES(mutex_);
+  // The cache of the thread with this slot, also while it is borrowed; nullptr when it has none. A
+  // thread that ended without a word may have left one with the same slot.
+  ThreadCache* owned_by(const CacheSlot* slot, int thread_id) SPANMALLOC_EXCLUDES(mutex_);
+  // In the child of a fork, where nobody borrows and threads have other numbers: the cache that was
+  // borrowed from the thread with this slot; nullptr when none was.
+  ThreadCache* borrowed_from(const CacheSlot* slot) SPANMALLOC_EXCLUDES(mutex_);
 
   // Calls visit(const ThreadCache&) for every cache, under the lock, until it returns false.
   template <typename Visit>

@@ -28,6 +28,11 @@ constexpr uint64_t kRetryNanoseconds = 20'000;
 // was interrupted with, not one of its own attempts.
 constexpr size_t kAttemptsBeforeLoss = 200;
 
+// A bare fork goes on without the locks after this many rounds, a second or two: it is what
+// handlers of crashes call, where the thread that holds a lock may have been stopped for good. The
+// child then has the heap as it was.
+constexpr size_t kBareForkRounds = 20'000;
+
 constexpr size_t kOtherLocks = 4;
 constexpr size_t kLockCount = kSizeClassCount - 1 + kOtherLocks;
 
@@ -167,16 +172,22 @@ bool was_interrupted_by_caller() {
   return holds_any_lock() || (cache != nullptr && cache->is_used());
 }
 
-void prepare_fork() {
+namespace {
+
+constexpr size_t kNoEnd = SIZE_MAX;
+
+// False after so many rounds in vain; nothing is held then.
+bool prepare_within(size_t rounds) {
   if (forking_thread.load(std::memory_order_relaxed) == platform::thread_number()) {
     ++nested_forks;
-    return;
+    return true;
   }
   TakenLocks locks;
   {
     const WaitingThread self;
     const bool is_waited_for = holds_any_lock();
-    for (size_t attempt = 0;;) {
+    for (size_t attempt = 0, round = 0;; ++round) {
+      if (round == rounds) return false;
       // Of two that gave each other's locks up, one goes first.
       uint32_t nobody = 0;
       if ((is_waited_for || self.has_turn()) && try_take_all(locks, attempt++)) {
@@ -188,6 +199,17 @@ void prepare_fork() {
   }
   // A handler that forks before this line leaves it to the fork it interrupted.
   taken = locks;
+  return true;
+}
+
+}  // namespace
+
+void prepare_fork() {
+  (void)prepare_within(kNoEnd);
+}
+
+bool prepare_bare_fork() {
+  return prepare_within(kBareForkRounds);
 }
 
 void after_fork_in_parent() {

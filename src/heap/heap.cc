@@ -165,7 +165,7 @@ void Heap::note_new_identity() {
 
 ThreadCache* Heap::keep_cache_in_child() {
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) return cache;
-  ThreadCache* cache = registry_.owned_by(&current_thread_cache);
+  ThreadCache* cache = registry_.borrowed_from(&current_thread_cache);
   if (cache == nullptr) return nullptr;
   // Borrowed in the moment of the fork, and its lists perhaps between two steps.
   cache->note_orphaned();
@@ -230,7 +230,9 @@ void Heap::register_with_system() {
 void Heap::on_thread_exit(void*) {
   ThreadCache* cache = own_thread_cache();
   // Also when it is borrowed in this moment.
-  if (cache == nullptr) cache = heap.registry_.owned_by(&current_thread_cache);
+  if (cache == nullptr) {
+    cache = heap.registry_.owned_by(&current_thread_cache, platform::kernel_thread_id());
+  }
   if (cache == nullptr) return;
   cache->owner().detach();
   empty_quarantine(*cache);

@@ -135,6 +135,31 @@ CASE(children_of_bare_forks_fork) {
   make_children(&make_grandchild);
 }
 
+// As in a handler of a crash, which stops the others first.
+CASE(a_bare_fork_waits_for_no_thread_that_is_stopped_for_good) {
+  if (contract::not_promised_by_libc()) return;
+  if (dlsym(RTLD_DEFAULT, "_Fork") == nullptr) return;
+  const auto stop_for_good = [](int) {
+    __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+    while (true) pause();
+  };
+  const auto fork_beside_a_stopped_thread = [&] {
+    signal(SIGUSR1, stop_for_good);
+    stop = false;
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, nullptr, &allocate_until_stopped, nullptr) == 0);
+    contract::sleep_milliseconds(20);
+    pthread_kill(thread, SIGUSR1);
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) contract::sleep_milliseconds(1);
+    const pid_t child = bare_fork();
+    if (child == 0) _exit(7);
+    EXPECT_EQ(contract::wait_for(child, kChildSeconds), 7);
+  };
+  for (int round = 0; round < 6; ++round) {
+    EXPECT_EQ(contract::run_in_child(3 * kChildSeconds, fork_beside_a_stopped_thread), 0);
+  }
+}
+
 CASE(clone_hands_on_what_it_is_given) {
   void* top = child_stack + sizeof child_stack;
   int value = 5;

@@ -174,14 +174,36 @@ TEST(CacheOwner, IsFoundByItsSlotEvenWhenBorrowed) {
   ThreadCache* cache = test.acquire();
   static CacheSlot slot{nullptr};
   slot = cache;
-  EXPECT_EQ(test.registry.owned_by(&slot), nullptr);
-  cache->owner().attach(&slot, platform::kernel_thread_id());
-  EXPECT_EQ(test.registry.owned_by(&slot), cache);
+  const int own = platform::kernel_thread_id();
+  EXPECT_EQ(test.registry.owned_by(&slot, own), nullptr);
+  cache->owner().attach(&slot, own);
+  EXPECT_EQ(test.registry.owned_by(&slot, own), cache);
+  EXPECT_EQ(test.registry.borrowed_from(&slot), nullptr);
   ASSERT_TRUE(cache->owner().try_borrow(cache, &empty_thread_cache));
-  EXPECT_EQ(test.registry.owned_by(&slot), cache);
+  EXPECT_EQ(test.registry.owned_by(&slot, own), cache);
+  EXPECT_EQ(test.registry.borrowed_from(&slot), cache);
   cache->owner().give_back(cache);
   cache->owner().detach();
-  EXPECT_EQ(test.registry.owned_by(&slot), nullptr);
+  EXPECT_EQ(test.registry.owned_by(&slot, own), nullptr);
+}
+
+// The C library gives the memory of a thread to the next, with the same place for the slot.
+TEST(CacheOwner, IsNotFoundByASlotThatAnotherThreadHadBefore) {
+  Fixture test;
+  static CacheSlot slot{nullptr};
+  const int own = platform::kernel_thread_id();
+  ThreadCache* mine = test.acquire();
+  ThreadCache* left_behind = test.acquire();
+  left_behind->owner().attach(&slot, own + 1);
+  EXPECT_EQ(test.registry.owned_by(&slot, own), nullptr);
+  slot = mine;
+  mine->owner().attach(&slot, own);
+  EXPECT_EQ(test.registry.owned_by(&slot, own), mine);
+  ASSERT_TRUE(mine->owner().try_borrow(mine, &empty_thread_cache));
+  EXPECT_EQ(test.registry.owned_by(&slot, own), mine);
+  EXPECT_EQ(test.registry.borrowed_from(&slot), mine);
+  mine->owner().give_back(mine);
+  mine->owner().detach();
 }
 
 }  // namespace
