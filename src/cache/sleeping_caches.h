@@ -28,7 +28,7 @@ class SleepingCaches {
 
   // Goes on to the next cache that was not used since it was last looked at and holds enough to be
   // worth it; returns the bytes that were drained into spans. *more is false at the end of a round.
-  // Caches on the way whose threads have ended without a word go back to the registry.
+  // One whose thread has ended without a word goes back to the registry with what it holds.
   // REQUIRES: as CacheOwner::forget_if_ended().
   size_t empty_next(bool* more);
 

@@ -1,7 +1,6 @@
 #include "cache/thread_cache_registry.h"
 
 #include "base/check.h"
-#include "platform/call_filter.h"
 #include "platform/signal_block.h"
 #include "platform/thread.h"
 
@@ -28,9 +27,6 @@ void push(ThreadCache*& list, ThreadCache* cache) {
 ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
                                           SentinelTable& sentinels) {
   if (ThreadCache* cache = take_waiting(); cache != nullptr) return cache;
-  if (look_for_left()) {
-    if (ThreadCache* cache = take_waiting(); cache != nullptr) return cache;
-  }
   return make(key, class_map, sentinels);
 }
 
@@ -64,24 +60,6 @@ ThreadCache* ThreadCacheRegistry::make(ListKey key, ClassMapView class_map,
   return cache;
 }
 
-bool ThreadCacheRegistry::look_for_left() {
-  ThreadCache* cache = next_look_.load(std::memory_order_relaxed);
-  if (cache == nullptr) cache = first();
-  // Not where the threads of the caches are those of another process, nor under a filter, which may
-  // end the process for the question. Which filter it is takes a file to find out.
-  if (cache == nullptr || platform::shares_memory_with_parent() ||
-      platform::has_inherited_filter() || platform::has_late_filter()) {
-    return false;
-  }
-  bool found = false;
-  for (size_t looks = 0; looks < kLooksBeforeNew && cache != nullptr; ++looks) {
-    found |= take_back_if_left(*cache);
-    cache = cache->next_registered;
-  }
-  next_look_.store(cache, std::memory_order_relaxed);
-  return found;
-}
-
 bool ThreadCacheRegistry::take_back_if_left(ThreadCache& cache) {
   // That the others' threads are gone is no news in a child where they are still to be orphaned.
   if (survivor_.load(std::memory_order_relaxed) != 0) return false;
@@ -95,6 +73,14 @@ bool ThreadCacheRegistry::take_back_if_left(ThreadCache& cache) {
   cache.note_orphaned();
   release(&cache, Contents::kKept);
   return true;
+}
+
+bool ThreadCacheRegistry::take_back_all_left() {
+  bool found = false;
+  for (ThreadCache* cache = first(); cache != nullptr; cache = cache->next_registered) {
+    found |= take_back_if_left(*cache);
+  }
+  return found;
 }
 
 void ThreadCacheRegistry::release(ThreadCache* cache, Contents contents) {

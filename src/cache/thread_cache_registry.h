@@ -31,6 +31,8 @@ class ThreadCacheRegistry {
   // destructors, do not give their caches back. Takes the cache back if its thread was one of them:
   // it waits, with what it holds, for a new one.
   bool take_back_if_left(ThreadCache& cache) SPANMALLOC_EXCLUDES(mutex_);
+  // The same for all caches. Takes time in proportion to their number.
+  bool take_back_all_left() SPANMALLOC_EXCLUDES(mutex_);
   // How many threads that ended so were found since the last call.
   size_t take_unseen_ends() { return unseen_ends_.exchange(0, std::memory_order_relaxed); }
 
@@ -93,18 +95,12 @@ class ThreadCacheRegistry {
   // on each of a few processors.
   static constexpr size_t kWarmCaches = 4;
 
-  // Caches that are looked at before one more is made: of caches that are left behind again and
-  // again, there are never many more than of those in use.
-  static constexpr size_t kLooksBeforeNew = 4;
-
   ThreadCache* take_warm() SPANMALLOC_EXCLUDES(mutex_);
   ThreadCache* take_waiting() SPANMALLOC_EXCLUDES(mutex_);
   ThreadCache* make(ListKey key, ClassMapView class_map, SentinelTable& sentinels)
       SPANMALLOC_EXCLUDES(mutex_);
   void orphan_held_but(uint32_t survivor) SPANMALLOC_REQUIRES(mutex_);
   void orphan_if_due() SPANMALLOC_REQUIRES(mutex_);
-  // Goes on to some more caches, and says whether one was taken back.
-  bool look_for_left() SPANMALLOC_EXCLUDES(mutex_);
 
   MetadataArena& arena_;
   Mutex mutex_{LockRank::kRegistry};
@@ -115,8 +111,6 @@ class ThreadCacheRegistry {
   size_t count_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   size_t warm_count_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   size_t acquired_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
-  // The cache that is looked at next; nullptr: the first one.
-  std::atomic<ThreadCache*> next_look_{nullptr};
   std::atomic<size_t> unseen_ends_{0};
   // The thread that came along into a child in which the others' caches are still to be orphaned;
   // 0: none.

@@ -262,6 +262,13 @@ void OsPageSource::advise_huge_pages(PageRange pages, platform::HugePages wish) 
   platform::advise_huge_pages(window_.address(pages.first), pages.count.bytes().value, wish);
 }
 
+// The first chunk alone has a wish, and stays as it is once the window is open.
+void OsPageSource::advise_again(PageRange pages) {
+  const uintptr_t begin = std::max(window_.address(pages.first), first_.begin);
+  const uintptr_t end = std::min(window_.address(pages.end()), first_.end);
+  if (begin < end) platform::advise_huge_pages(begin, end - begin, platform::HugePages::kRefuse);
+}
+
 platform::HugePageMode OsPageSource::huge_page_mode() {
   const platform::HugePageMode mode = platform::huge_page_mode();
   // The kernel may have chosen them by itself, at a first touch or later.

@@ -57,6 +57,7 @@ class OsPageSource final : public PageSource {
   size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) override;
   void populate(PageRange pages) override;
   void advise_huge_pages(PageRange pages, platform::HugePages wish) override;
+  void advise_again(PageRange pages) override;
   platform::HugePageMode huge_page_mode() override;
   Bytes own_resident_bytes(PageRange pages) override;
   platform::CollapseResult collapse(PageRange pages) override;

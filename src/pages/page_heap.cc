@@ -258,8 +258,10 @@ void PageHeap::advise_new_memory(PageRange pages) {
 }
 
 void PageHeap::advise_again(PageRange pages) {
-  if (huge_pages_.load(std::memory_order_relaxed) != platform::HugePages::kAsk) return;
-  source_.advise_huge_pages(pages, platform::HugePages::kAsk);
+  if (huge_pages_.load(std::memory_order_relaxed) == platform::HugePages::kAsk) {
+    source_.advise_huge_pages(pages, platform::HugePages::kAsk);
+  }
+  source_.advise_again(pages);
 }
 
 void PageHeap::start_epoch() {

@@ -99,7 +99,7 @@ class PageHeap {
   // kMaxReleases other threads are at it.
   Bytes scavenge(Bytes at_least, ScavengeMode mode) SPANMALLOC_EXCLUDES(mutex_);
 
-  // For pages in use whose memory was mapped anew, and lost the wish for huge pages if it had one.
+  // For pages in use whose memory was mapped anew, and lost the wish for or against huge pages.
   void advise_again(PageRange pages);
 
   // Whether memory that the heap grows by is asked for as huge pages; it is not unless told so.

@@ -54,6 +54,10 @@ class PageSource {
   // Passes a wish on to the kernel. Thread-safe.
   virtual void advise_huge_pages(PageRange pages, platform::HugePages wish) = 0;
 
+  // For pages whose memory was mapped anew: repeats what the source itself wishes for them.
+  // Thread-safe.
+  virtual void advise_again(PageRange) {}
+
   // Huge pages of the system, see platform/huge_pages.h. A source that is no system's has none.
   // Thread-safe.
   virtual platform::HugePageMode huge_page_mode() { return platform::HugePageMode::kNever; }

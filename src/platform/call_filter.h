@@ -11,8 +11,8 @@ void note_inherited_filters();
 
 bool has_inherited_filter();
 
-// Whether a filter has come since then; true also when unknown. Reads a file only where some were
-// inherited.
+// Whether a filter has come to the calling thread since then; true also when unknown. Reads a file
+// only where some were inherited.
 bool has_late_filter();
 
 }  // namespace spanmalloc::platform

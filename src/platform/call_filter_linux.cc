@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "platform/compiler.h"
 #include "platform/errno_guard.h"
 #include "platform/raw_file_linux.h"
 
@@ -18,8 +19,9 @@ constinit std::atomic<uint32_t> inherited_filters{0};
 // Whether the program could still get rights by executing a file. Who is not the superuser has to
 // give that up before the first filter of its own.
 constinit std::atomic<bool> could_get_rights{false};
-// No filter is ever taken away, so what was seen once is not asked for again.
-constinit std::atomic<bool> late_filter_was_seen{false};
+// A filter is of a thread and those that it starts, and is never taken away from one: what was seen
+// once is not asked for again.
+constinit thread_local bool late_filter_was_seen SPANMALLOC_INITIAL_EXEC_TLS = false;
 
 enum class Filtered : uint8_t { kNo, kYes, kUnknown };
 
@@ -79,12 +81,12 @@ bool has_inherited_filter() {
 }
 
 bool has_late_filter() {
-  if (late_filter_was_seen.load(std::memory_order_relaxed)) return true;
+  if (late_filter_was_seen) return true;
   ErrnoGuard errno_guard;
   const Filtered now = filtered();
   if (now != Filtered::kYes) return now == Filtered::kUnknown;
   if (!has_more_filters_than_inherited()) return false;
-  late_filter_was_seen.store(true, std::memory_order_relaxed);
+  late_filter_was_seen = true;
   return true;
 }
 

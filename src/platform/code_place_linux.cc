@@ -44,7 +44,7 @@ class MappingReader {
     mapping->device |= read_number(16);
     mapping->file_number = read_number(10);
     size_t length = 0;
-    while (next() && (last_ != '\n')) {
+    while (last_ != '\n' && next() && last_ != '\n') {
       if (last_ == ' ' && length == 0) continue;
       if (length + 1 < capacity) path[length++] = last_;
     }

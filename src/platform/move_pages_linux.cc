@@ -104,10 +104,16 @@ Pieces find_pieces(uintptr_t address, size_t bytes) {
   return pieces;
 }
 
-// Makes the range Prepared if it is None after a refused move: the kernel may unmap the target of a
-// move before it refuses. False when the range is still None. Nothing else is mapped there
-// meanwhile: the kernel chooses addresses far above the heap, and the heap's own hints point to
-// where it has not been yet.
+// Whether nothing is mapped in some part of the range, as far as the kernel says: writing back what
+// is no file's does nothing but look. By the call itself; the C library's may be cancelled.
+bool has_hole(uintptr_t address, size_t bytes) {
+  return syscall(SYS_msync, address, bytes, MS_ASYNC) != 0 && errno == ENOMEM;
+}
+
+// Makes the range Prepared if it is None after a refusal: the kernel may unmap what it is to put
+// something in the place of before it refuses. False when the range is still None. Nothing else is
+// mapped there meanwhile: the kernel chooses addresses far above the heap, and the heap's own hints
+// point to where it has not been yet.
 bool map_again(uintptr_t address, size_t bytes) {
   void* wanted = reinterpret_cast<void*>(address);
   void* mapped = mmap(wanted, bytes, PROT_READ | PROT_WRITE,
@@ -139,7 +145,7 @@ bool renew(uintptr_t address, size_t bytes, const char* name) {
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != wanted) {
     // What stays as it was costs mappings that a move is not reckoned to cost.
     moves.fetch_add(kMostPieces, std::memory_order_relaxed);
-    if (!map_again(address, bytes)) return false;
+    if (has_hole(address, bytes) && !map_again(address, bytes)) return false;
   }
   name_range(address, bytes, name);
   return true;
@@ -155,10 +161,9 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes, const char* na
   if (!are_whole_pages(from | to | bytes) || !keeps_promise<move_keeps_source>()) {
     return MoveResult::kRefused;
   }
+  if (moves.load(std::memory_order_relaxed) >= kMostMoves) return MoveResult::kRefused;
   const Pieces pieces = find_pieces(from, bytes);
-  if (pieces.count == 0 || moves.fetch_add(1, std::memory_order_relaxed) >= kMostMoves) {
-    return MoveResult::kRefused;
-  }
+  if (pieces.count == 0) return MoveResult::kRefused;
   // In a process that locks its memory (mlockall) the source would not be locked when it is used
   // again. Locked pages are those that the kernel does not take back; of the target none is needed.
   if (madvise(reinterpret_cast<void*>(to), page_bytes(), MADV_DONTNEED) != 0) {
@@ -172,6 +177,7 @@ MoveResult move_pages(uintptr_t from, uintptr_t to, size_t bytes, const char* na
     }
     moved += piece;
   }
+  moves.fetch_add(1, std::memory_order_relaxed);
   return renew(from, bytes, name) ? MoveResult::kMoved : MoveResult::kSourceLost;
 }
 

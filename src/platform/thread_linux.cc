@@ -31,11 +31,16 @@ using Body = void (*)(void*);
 // One thread is started at a time, so what it is to run can wait in a static place.
 constinit std::atomic<Body> pending_body{nullptr};
 
+// By the call itself: that of musl does nothing.
+void leave_policy_of_starter() {
+  constexpr sched_param kNoPriority{};
+  (void)syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &kNoPriority);
+}
+
 // Not with the priority that the program has given the thread that happened to start this one, nor
 // on its processors but on those of the main thread.
 void leave_schedule_of_starter() {
-  constexpr sched_param kNoPriority{};
-  (void)sched_setscheduler(0, SCHED_OTHER, &kNoPriority);
+  leave_policy_of_starter();
   // The kernel counts from 40, the highest priority, down to 1, and refuses what would raise it.
   const long priority = syscall(SYS_getpriority, PRIO_PROCESS, getpid());
   if (priority > 0) (void)syscall(SYS_setpriority, PRIO_PROCESS, 0, 20 - priority);
@@ -47,8 +52,12 @@ void leave_schedule_of_starter() {
 
 void* run_body(void* argument) {
   const Body body = pending_body.load(std::memory_order_relaxed);
-  // Service managers often forbid these calls, and end who makes them.
-  if (!has_inherited_filter()) leave_schedule_of_starter();
+  if (!has_inherited_filter()) {
+    leave_schedule_of_starter();
+  } else if (syscall(SYS_sched_getscheduler, 0) != SCHED_OTHER) {
+    // Service managers often forbid to choose a schedule, and end who does; here the program has.
+    leave_policy_of_starter();
+  }
   body(argument);
   return nullptr;
 }

@@ -55,10 +55,9 @@ constexpr uint64_t kSendAwayNs = 1000 * kNsPerMs;
 constexpr uint64_t kFirstGoneLookNs = kNsPerMs / 20;
 constexpr uint64_t kLastGoneLookNs = 5 * kNsPerMs;
 
-// A thread that the system refused is asked for again after this time: others may have ended. A
-// late filter of system calls stays.
+// A thread that could not be had is asked for again after this time: others may have ended, and a
+// late filter is one of the thread that asked.
 constexpr uint64_t kAskAgainNs = 10'000 * kNsPerMs;
-constexpr uint64_t kNeverAgain = UINT64_MAX;
 
 }  // namespace
 
@@ -202,6 +201,8 @@ void Scavenger::note_thread_end() {
 }
 
 void Scavenger::send_thread_away() {
+  // What the child of a vfork counts, its parent has counted, and for good if the child is ended.
+  if (platform::shares_memory_with_parent()) return;
   sent_away_.fetch_add(1, std::memory_order_relaxed);
   if (is_background_thread() || live_threads() > 1) return;
   wait_until_thread_is_gone();
@@ -218,7 +219,11 @@ void Scavenger::wait_until_thread_is_gone() {
   for (uint64_t waited = 0; waited < kSendAwayNs; waited += pause) {
     if (state_.load(std::memory_order_seq_cst) < kRunning) {
       const int id = thread_id_.load(std::memory_order_relaxed);
-      if (id == 0 || platform::has_late_filter() || !platform::has_living_thread(id)) return;
+      if (id == 0 || platform::has_late_filter()) return;
+      if (!platform::has_living_thread(id)) {
+        // The system may give its number to another thread.
+        return thread_id_.store(0, std::memory_order_relaxed);
+      }
     } else {
       platform::futex_wake_one(sent_away_);
       platform::futex_wake_one(state_);
@@ -229,6 +234,7 @@ void Scavenger::wait_until_thread_is_gone() {
 }
 
 void Scavenger::let_thread_return() {
+  if (platform::shares_memory_with_parent()) return;
   // None are under way in the child of a handler that interrupted the call and forked.
   uint32_t calls = sent_away_.load(std::memory_order_relaxed);
   while (calls > 0 &&
@@ -253,10 +259,11 @@ void Scavenger::start_thread() {
   wants_restart_.store(false, std::memory_order_relaxed);
   has_ended_.store(false, std::memory_order_relaxed);
   freed_without_thread_.store(false, std::memory_order_relaxed);
-  const bool is_filtered = platform::has_late_filter();
-  if (!is_filtered && platform::start_background_thread(&Scavenger::thread_body, this)) return;
-  ask_again_ns_.store(is_filtered ? kNeverAgain : clock_.monotonic_ns() + kAskAgainNs,
-                      std::memory_order_relaxed);
+  if (!platform::has_late_filter() &&
+      platform::start_background_thread(&Scavenger::thread_body, this)) {
+    return;
+  }
+  ask_again_ns_.store(clock_.monotonic_ns() + kAskAgainNs, std::memory_order_relaxed);
   state_.store(kRefused, std::memory_order_relaxed);
 }
 
@@ -348,6 +355,8 @@ bool Scavenger::park() {
     const uint64_t wait_ns = now < end ? std::min(end - now, kLastLookNs) : kLastLookNs;
     platform::futex_wait(state_, kParked, wait_ns);
     if (is_to_end()) return end_thread(kParked);
+    // Nobody tells of threads that end without a word.
+    if (!platform::has_late_filter() && registry_.take_back_all_left()) break;
   }
   state_.store(kRunning, std::memory_order_relaxed);
   return true;

@@ -102,7 +102,7 @@ void grow_where_few_mappings_are_left(size_t left, size_t wishes) {
 }  // namespace
 
 CASE(a_block_in_several_mappings_keeps_its_content_when_few_are_left) {
-  for (const size_t wishes : {1, 8}) {
+  for (const size_t wishes : {size_t{1}, size_t{8}}) {
     for (size_t left = 0; left <= 16; left += wishes == 1 ? 1 : 2) {
       EXPECT_EQ(contract::run_in_child(60, [&] { grow_where_few_mappings_are_left(left, wishes); }),
                 0);

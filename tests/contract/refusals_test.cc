@@ -251,7 +251,7 @@ void execute_with_fast_clock(const char* role) {
   char options[256];
   const char* before = getenv("SPANMALLOC_OPTIONS");
   snprintf(options, sizeof(options), "%s%sepoch_ms=20", before == nullptr ? "" : before,
-           before == nullptr ? "" : ",");
+           before == nullptr ? "" : ":");
   setenv("SPANMALLOC_OPTIONS", options, 1);
   execl("/proc/self/exe", "self", role, static_cast<char*>(nullptr));
   _exit(127);
@@ -360,7 +360,7 @@ CASE(address_space_from_nothing_up) {
     if (!plain_program_starts(RLIMIT_AS, limit)) continue;
     EXPECT(ends_well_under(RLIMIT_AS, limit));
   }
-  EXPECT_EQ(contract::run_self("work:s", kSeconds, RLIMIT_AS, 16 * kMiB), 0);
+  EXPECT_EQ(contract::run_self("work:s", kSeconds, RLIMIT_AS, 24 * kMiB), 0);
   EXPECT_EQ(contract::run_self("work:p", kSeconds, RLIMIT_AS, 1024 * kMiB), 0);
 }
 

@@ -66,15 +66,20 @@ void start_and_join(void* (*body)(void*)) {
   pthread_join(thread, nullptr);
 }
 
-// One after the other, in a heap that is too small to have a background thread.
+// One after the other, in a heap that is large enough to have a background thread.
 void expect_no_growth(void* (*body)(void*)) {
   constexpr int kThreads = 300;
   constexpr size_t kBound = 16 * kMiB;
+  constexpr size_t kHeap = 48 * kMiB;
+  void* heap = malloc(kHeap);
+  REQUIRE(heap != nullptr);
+  memset(heap, 1, kHeap);
   const size_t before = contract::resident_bytes();
   for (int count = 0; count < kThreads; ++count) start_and_join(body);
-  const size_t after = contract::resident_bytes();
+  const size_t after = contract::wait_until_resident(before + kBound, 30);
   contract::say("resident %zu, then %zu", before, after);
   EXPECT(after < before + kBound);
+  free(heap);
 }
 
 sem_t have_allocated;

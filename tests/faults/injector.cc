@@ -29,7 +29,6 @@ int __real_stat(const char*, struct stat*);
 int __real_getrlimit(decltype(RLIMIT_AS), struct rlimit*);
 int __real_sysinfo(struct sysinfo*);
 int __real_sched_getaffinity(pid_t, size_t, cpu_set_t*);
-int __real_sched_setscheduler(pid_t, int, const sched_param*);
 int __real_clock_gettime(clockid_t, timespec*);
 int __real_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
 int __real_pthread_attr_init(pthread_attr_t*);
@@ -63,7 +62,6 @@ constexpr const char* kNames[kCallCount] = {
     "getrlimit",
     "sysinfo",
     "sched_getaffinity",
-    "sched_setscheduler",
     "clock_gettime",
     "pthread_create",
     "pthread_attr",
@@ -246,11 +244,6 @@ int __wrap_sysinfo(struct sysinfo* info) {
 int __wrap_sched_getaffinity(pid_t process, size_t length, cpu_set_t* set) {
   if (is_refused(Call::kAffinity)) return refuse(EPERM);
   return __real_sched_getaffinity(process, length, set);
-}
-
-int __wrap_sched_setscheduler(pid_t thread, int policy, const sched_param* parameters) {
-  if (is_refused(Call::kPriority)) return refuse(EPERM);
-  return __real_sched_setscheduler(thread, policy, parameters);
 }
 
 int __wrap_clock_gettime(clockid_t clock, timespec* time) {

@@ -23,7 +23,6 @@ enum class Call : uint8_t {
   kGetrlimit,
   kSysinfo,
   kAffinity,
-  kPriority,
   kClock,
   kThreadCreate,
   kThreadAttributes,

@@ -196,17 +196,6 @@ TEST(ThreadCacheRegistry, LeavesAloneWhatIsOfLivingThreadsOrOfUnknownOnes) {
   parts.registry.check_invariants();
 }
 
-TEST(ThreadCacheRegistry, ThreadsThatLeaveTheirCachesDoNotAddUp) {
-  CacheParts parts;
-  constexpr size_t kThreads = 200;
-  std::set<ThreadCache*> left;
-  for (size_t count = 0; count < kThreads; ++count) left.insert(leave_cache(parts));
-  EXPECT_LT(left.size(), kThreads / 2);
-  EXPECT_EQ(parts.registry.cache_count(), left.size());
-  EXPECT_EQ(parts.registry.acquired_count(), kThreads);
-  parts.registry.check_invariants();
-}
-
 TEST(ThreadCacheRegistry, VisitsEveryCacheUntilToldToStop) {
   CacheParts parts;
   std::set<const ThreadCache*> expected;

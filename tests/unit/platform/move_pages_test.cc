@@ -108,7 +108,7 @@ TEST_F(MovePagesDeathTest, MoveBelowALimitThatIsExceededLeavesAUsableTarget) {
 
 TEST_F(MovePages, ASourceInAFewMappingsIsMovedAsAWhole) {
   constexpr size_t kBytes = 8 * kMiB;
-  for (const size_t pieces : {1, 2, 3, 4, 8}) {
+  for (const size_t pieces : {1u, 2u, 3u, 4u, 8u}) {
     const uintptr_t from = map(kBytes, 0);
     const uintptr_t to = map(kBytes, 0);
     number_pages(from, kBytes);
@@ -126,7 +126,7 @@ TEST_F(MovePages, ASourceInAFewMappingsIsMovedAsAWhole) {
 
 TEST_F(MovePages, ASourceInManyMappingsIsRefusedAndLeavesAUsableTarget) {
   for (const size_t bytes : {kMiB, 8 * kMiB}) {
-    for (const size_t pieces : {10, 20}) {
+    for (const size_t pieces : {10u, 20u}) {
       const uintptr_t from = map(bytes, 0);
       const uintptr_t to = map(bytes, 0);
       number_pages(from, bytes);

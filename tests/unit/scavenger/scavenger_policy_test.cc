@@ -11,6 +11,12 @@
 namespace spanmalloc {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kAddressSanitizer = true;
+#else
+constexpr bool kAddressSanitizer = false;
+#endif
+
 struct Calls {
   static void note(PressureReason reason, size_t excess_bytes, void* context) {
     static_cast<Calls*>(context)->all.push_back({reason, excess_bytes});
@@ -296,8 +302,9 @@ class NoMoreMemory {
 };
 
 TEST(ScavengerThreadLife, AThreadThatWasRefusedIsAskedForAgain) {
-  if constexpr (!platform::kAddressHintsAllowed)
+  if constexpr (platform::kThreadSanitizer || kAddressSanitizer) {
     GTEST_SKIP() << "the sanitizer needs memory itself";
+  }
   static Fixture& test = *new Fixture;
   constexpr uint64_t kLong = 60'000 * kNsPerMs;
   ASSERT_NE(test.new_large(80 * kMiB), nullptr);
