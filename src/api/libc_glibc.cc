@@ -7,16 +7,6 @@
 #include "api/malloc_rules.h"
 #include "platform/compiler.h"
 
-namespace spanmalloc {
-
-namespace {
-
-[[gnu::used]] const char* const keep_load = &load_anchor;
-
-}  // namespace
-
-}  // namespace spanmalloc
-
 using namespace spanmalloc;
 
 extern "C" {

@@ -3,9 +3,11 @@
 
 namespace spanmalloc {
 
-// Referred to by malloc.cc, so that the linker takes the constructor of load.cc out of an archive
-// together with malloc.
 extern const char load_anchor;
+
+// In each object whose functions a program may want alone: the linker takes the constructor of
+// load.cc out of an archive together with it.
+[[gnu::used]] inline const char* const keep_load = &load_anchor;
 
 }  // namespace spanmalloc
 

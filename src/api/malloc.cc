@@ -13,16 +13,6 @@
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
 
-namespace spanmalloc {
-
-namespace {
-
-[[gnu::used]] const char* const keep_load = &load_anchor;
-
-}  // namespace
-
-}  // namespace spanmalloc
-
 using namespace spanmalloc;
 
 extern "C" {

@@ -10,8 +10,13 @@ namespace spanmalloc::platform {
 // The calling thread's identity in the kernel.
 int kernel_thread_id();
 
-// Whether the process has no thread of this identity. False where the kernel does not tell.
-bool has_no_thread(int thread_id);
+// Whether the process has a thread of this identity; one that is about to end counts as living.
+enum class ThreadLife : uint8_t { kLiving, kGone, kUnknown };
+ThreadLife life_of_thread(int thread_id);
+
+inline bool has_no_thread(int thread_id) {
+  return life_of_thread(thread_id) == ThreadLife::kGone;
+}
 
 // Looks at other threads. Reads small files of the kernel; nothing in it allocates.
 class SleepWatch {

@@ -131,10 +131,12 @@ int kernel_thread_id() {
   return static_cast<int>(syscall(SYS_gettid));
 }
 
-bool has_no_thread(int thread_id) {
+ThreadLife life_of_thread(int thread_id) {
   ErrnoGuard errno_guard;
-  // Signal 0 is none: the kernel only looks whether it could be sent.
-  return syscall(SYS_tgkill, getpid(), thread_id, 0) != 0 && errno == ESRCH;
+  // The kernel only looks whether it could be sent.
+  constexpr int kNoSignal = 0;
+  if (syscall(SYS_tgkill, getpid(), thread_id, kNoSignal) == 0) return ThreadLife::kLiving;
+  return errno == ESRCH ? ThreadLife::kGone : ThreadLife::kUnknown;
 }
 
 // False when there are more than are kept.

@@ -42,13 +42,6 @@ bool shares_memory_with_parent();
 // Notes the process's new identity; for the child of a fork.
 void note_new_process();
 
-// The system's number of the calling thread.
-int thread_id();
-
-// Whether the process has a thread of this number, also one that is about to end; false also when
-// unknown.
-bool has_living_thread(int id);
-
 // True when the calling thread is the only one of the process; false also when unknown.
 bool is_only_thread();
 

@@ -162,16 +162,6 @@ void note_new_process() {
   known_process.store(getpid());
 }
 
-int thread_id() {
-  return static_cast<int>(syscall(SYS_gettid));
-}
-
-bool has_living_thread(int id) {
-  ErrnoGuard errno_guard;
-  constexpr int kNoSignal = 0;
-  return syscall(SYS_tgkill, getpid(), id, kNoSignal) == 0;
-}
-
 bool is_only_thread() {
   ErrnoGuard errno_guard;
   // A directory has one link for itself, one for its parent and one for each folder: each thread.

@@ -5,6 +5,7 @@
 #include "base/mutex.h"
 #include "platform/call_filter.h"
 #include "platform/futex.h"
+#include "platform/sleeping_thread.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 #include "scavenger/scavenger.h"
@@ -220,7 +221,7 @@ void Scavenger::wait_until_thread_is_gone() {
     if (state_.load(std::memory_order_seq_cst) < kRunning) {
       const int id = thread_id_.load(std::memory_order_relaxed);
       if (id == 0 || platform::has_late_filter()) return;
-      if (!platform::has_living_thread(id)) {
+      if (platform::life_of_thread(id) != platform::ThreadLife::kLiving) {
         // The system may give its number to another thread.
         return thread_id_.store(0, std::memory_order_relaxed);
       }
@@ -286,7 +287,7 @@ size_t Scavenger::epochs_before_park() const {
 
 void Scavenger::run() {
   runs_scavenger = true;
-  thread_id_.store(platform::thread_id(), std::memory_order_relaxed);
+  thread_id_.store(platform::kernel_thread_id(), std::memory_order_relaxed);
   next_last_look_ns_ = clock_.monotonic_ns() + kLastLookNs;
   size_t idle_epochs = 0;
   while (true) {
