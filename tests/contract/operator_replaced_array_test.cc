@@ -6,6 +6,7 @@
 #include <new>
 
 #include "contract/expect.h"
+#include "contract/marked_blocks.h"
 #include "contract/process.h"
 
 // The compiler asks for the sized form beside the unsized one; the default one is wanted here.
@@ -16,8 +17,6 @@
 
 namespace {
 
-// A header before each block: a block of another source is noticed when it is deleted here.
-constexpr uint64_t kMark = 0x6e6f742079657421;
 int news = 0;
 int deletes = 0;
 int aligned_news = 0;
@@ -26,18 +25,7 @@ bool fails = false;
 
 void* make(size_t size, size_t header_bytes) {
   if (fails) throw std::bad_alloc();
-  char* header = static_cast<char*>(aligned_alloc(header_bytes, header_bytes + size));
-  if (header == nullptr) throw std::bad_alloc();
-  uint64_t* block = reinterpret_cast<uint64_t*>(header + header_bytes);
-  block[-1] = kMark;
-  return block;
-}
-
-void end(void* pointer, size_t header_bytes) {
-  uint64_t* block = static_cast<uint64_t*>(pointer);
-  EXPECT(block[-1] == kMark);
-  block[-1] = 0;
-  free(static_cast<char*>(pointer) - header_bytes);
+  return contract::make_marked_block(size, header_bytes);
 }
 
 }  // namespace
@@ -49,7 +37,7 @@ void* operator new[](size_t size) {
 void operator delete[](void* block) noexcept {
   if (block == nullptr) return;
   ++deletes;
-  end(block, 16);
+  contract::end_marked_block(block, 16);
 }
 void* operator new[](size_t size, std::align_val_t alignment) {
   ++aligned_news;
@@ -59,7 +47,7 @@ void* operator new[](size_t size, std::align_val_t alignment) {
 void operator delete[](void* block, std::align_val_t) noexcept {
   if (block == nullptr) return;
   ++aligned_deletes;
-  end(block, 64);
+  contract::end_marked_block(block, 64);
 }
 
 // Its blocks are larger than the program asked for; the default operator delete ends them.

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "contract/expect.h"
+#include "contract/marked_blocks.h"
 #include "contract/process.h"
 
 // The compiler asks for the sized form beside the unsized one; the default one is wanted here.
@@ -15,8 +16,6 @@
 
 namespace {
 
-// A header before each block: a block of another source is noticed when it is deleted here.
-constexpr uint64_t kMark = 0x6e6f742079657421;
 int news = 0;
 int deletes = 0;
 bool fails = false;
@@ -26,19 +25,13 @@ bool fails = false;
 void* operator new(size_t size) {
   ++news;
   if (fails) throw std::bad_alloc();
-  uint64_t* header = static_cast<uint64_t*>(malloc(size + 16));
-  if (header == nullptr) throw std::bad_alloc();
-  header[0] = kMark;
-  return header + 2;
+  return contract::make_marked_block(size, 16);
 }
 
 void operator delete(void* block) noexcept {
   if (block == nullptr) return;
   ++deletes;
-  uint64_t* header = static_cast<uint64_t*>(block) - 2;
-  EXPECT(header[0] == kMark);
-  header[0] = 0;
-  free(header);
+  contract::end_marked_block(block, 16);
 }
 
 #define EXPECT_ONE_PAIR(new_call, delete_call)     \

@@ -29,15 +29,31 @@ inline constexpr size_t kManyEpochs = PeakWindow::kEpochs + 3;
 
 inline const SizeClass kClass = size_class_of(1024);
 
-struct Fixture : CacheParts {
-  explicit Fixture(size_t bytes = 256 * kMiB) : CacheParts(bytes) {
+// The scavenger with what it works on, which outlives its thread where it gets one.
+template <typename Clock>
+struct ScavengerParts : CacheParts {
+  explicit ScavengerParts(size_t bytes = 256 * kMiB) : CacheParts(bytes) {
     scavenger.set_key(kTestKey);
-    scavenger.note_thread_start();
   }
 
   Span* new_large(size_t bytes) {
     return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
   }
+
+  Options options;
+  Clock clock;
+  HoleReleaser holes{centrals, page_map, page_heap};
+  FakeRoot root;
+  platform::CgroupPlaces places;
+  Scavenger scavenger{page_heap, centrals, holes, registry,
+                      sentinels, options,  clock, {places, root.path()}};
+};
+
+struct Fixture : ScavengerParts<FakeClock> {
+  explicit Fixture(size_t bytes = 256 * kMiB) : ScavengerParts(bytes) {
+    scavenger.note_thread_start();
+  }
+
   // The program takes a little memory in each epoch, so that it is not quiet.
   size_t run_busy_epochs(size_t count) {
     size_t released = 0;
@@ -61,28 +77,16 @@ struct Fixture : CacheParts {
     centrals[kClass].put_magazine(
         make_magazine(testing::claim_objects(centrals[kClass], kClass, count), sentinel), kTestKey);
   }
-
-  Options options;
-  FakeClock clock;
-  HoleReleaser holes{centrals, page_map, page_heap};
-  FakeRoot root;
-  platform::CgroupPlaces places;
-  Scavenger scavenger{page_heap, centrals, holes, registry,
-                      sentinels, options,  clock, {places, root.path()}};
 };
 
-// With a real thread and a real clock. The parts outlive the thread.
-struct Threaded : CacheParts {
-  Threaded() : CacheParts(256 * kMiB) {
+// With a real thread and a real clock.
+struct Threaded : ScavengerParts<SystemScavengerClock> {
+  Threaded() {
     EXPECT_TRUE(options.set(Option::kEpochMilliseconds, 10));
     EXPECT_TRUE(options.set(Option::kScavengerCpuPercent, 100));
-    scavenger.set_key(kTestKey);
     scavenger.note_thread_start();
   }
 
-  Span* new_large(size_t bytes) {
-    return spans.new_large(pages_for(bytes), PageCount{1}, Growth::kAllowed);
-  }
   // Frees go on meanwhile, so that a parked thread has somebody who wakes it.
   template <typename Condition>
   bool wait_for(Condition condition) {
@@ -93,14 +97,6 @@ struct Threaded : CacheParts {
     }
     return false;
   }
-
-  Options options;
-  SystemScavengerClock clock;
-  HoleReleaser holes{centrals, page_map, page_heap};
-  FakeRoot root;
-  platform::CgroupPlaces places;
-  Scavenger scavenger{page_heap, centrals, holes, registry,
-                      sentinels, options,  clock, {places, root.path()}};
 };
 
 }  // namespace spanmalloc

@@ -360,25 +360,13 @@ class DearWorkClock final : public ScavengerClock {
 };
 
 TEST(ScavengerThread, EndsWithinATickWhenNoThreadOfTheProgramIsLeftAndComesBackWithOne) {
-  struct Parts : CacheParts {
-    Parts() : CacheParts(256 * kMiB) {
-      EXPECT_TRUE(options.set(Option::kEpochMilliseconds, 60'000));
-      EXPECT_TRUE(options.set(Option::kPolicy, static_cast<uint64_t>(ReleasePolicy::kIdleAge)));
-      EXPECT_TRUE(options.set(Option::kIdleAgeEpochs, 1));
-      scavenger.set_key(kTestKey);
-    }
-    Options options;
-    DearWorkClock clock;
-    HoleReleaser holes{centrals, page_map, page_heap};
-    FakeRoot root;
-    platform::CgroupPlaces places;
-    Scavenger scavenger{page_heap, centrals, holes, registry,
-                        sentinels, options,  clock, {places, root.path()}};
-  };
-  static Parts& test = *new Parts;
+  static auto& test = *new ScavengerParts<DearWorkClock>;
+  ASSERT_TRUE(test.options.set(Option::kEpochMilliseconds, 60'000));
+  ASSERT_TRUE(test.options.set(Option::kPolicy, static_cast<uint64_t>(ReleasePolicy::kIdleAge)));
+  ASSERT_TRUE(test.options.set(Option::kIdleAgeEpochs, 1));
   test.scavenger.note_thread_start();
-  Span* kept = test.spans.new_large(pages_for(40 * kMiB), PageCount{1}, Growth::kAllowed);
-  Span* freed = test.spans.new_large(pages_for(160 * kMiB), PageCount{1}, Growth::kAllowed);
+  Span* kept = test.new_large(40 * kMiB);
+  Span* freed = test.new_large(160 * kMiB);
   ASSERT_TRUE(kept != nullptr && freed != nullptr && test.spans.delete_large(freed));
   for (int epoch = 0; epoch < 3; ++epoch) (void)test.scavenger.run_epoch(0);
   test.scavenger.note_growth();
