@@ -32,15 +32,18 @@ ThreadCache* ThreadCacheRegistry::acquire(ListKey key, ClassMapView class_map,
 
 ThreadCache* ThreadCacheRegistry::take_waiting() {
   MutexLock lock(mutex_);
+  ThreadCache* cache = pop_warm();
+  if (cache == nullptr) cache = pop(emptied_);
+  if (cache != nullptr) ++acquired_;
+  return cache;
+}
+
+ThreadCache* ThreadCacheRegistry::pop_warm() {
   orphan_if_due();
   ThreadCache* cache = pop(warm_);
-  if (cache != nullptr) {
-    --warm_count_;
-    cache->repair_if_orphaned();
-  } else {
-    cache = pop(emptied_);
-  }
-  if (cache != nullptr) ++acquired_;
+  if (cache == nullptr) return nullptr;
+  --warm_count_;
+  cache->repair_if_orphaned();
   return cache;
 }
 
@@ -100,13 +103,7 @@ bool ThreadCacheRegistry::has_enough_warm() {
 
 ThreadCache* ThreadCacheRegistry::take_warm() {
   MutexLock lock(mutex_);
-  orphan_if_due();
-  ThreadCache* cache = pop(warm_);
-  if (cache != nullptr) {
-    --warm_count_;
-    cache->repair_if_orphaned();
-  }
-  return cache;
+  return pop_warm();
 }
 
 size_t ThreadCacheRegistry::empty_warm(CentralLists& centrals, SentinelTable& sentinels) {

@@ -97,6 +97,8 @@ class ThreadCacheRegistry {
 
   ThreadCache* take_warm() SPANMALLOC_EXCLUDES(mutex_);
   ThreadCache* take_waiting() SPANMALLOC_EXCLUDES(mutex_);
+  // A cache from the top of the warm ones, made whole; nullptr when none waits.
+  ThreadCache* pop_warm() SPANMALLOC_REQUIRES(mutex_);
   ThreadCache* make(ListKey key, ClassMapView class_map, SentinelTable& sentinels)
       SPANMALLOC_EXCLUDES(mutex_);
   void orphan_held_but(uint32_t survivor) SPANMALLOC_REQUIRES(mutex_);
