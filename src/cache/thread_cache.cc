@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "spans/misuse.h"
 
 namespace spanmalloc {
 
@@ -86,7 +87,17 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
     return nullptr;
   }
   FreeNode* object = list.top;
-  set_head_list(size_class, {object->next(key_), list.capacity});
+  FreeNode* next = object->next(key_);
+  // A block that the program has written to, or one that is in two lists and was taken out of the
+  // other, would get an owner here, perhaps a second one.
+  const bool leads_on = list.count() > 1
+                            ? class_map_[reinterpret_cast<uintptr_t>(next)] == size_class
+                            : !FreeNode::is_end(next);
+  if (!leads_on || !object->has_mark_of(key_.mark)) {
+    report_changed_in_list(reinterpret_cast<uintptr_t>(object),
+                           kSizeClasses[size_class].object_bytes);
+  }
+  set_head_list(size_class, {next, list.capacity});
   step_for_fork();
   object->remove_seal();
   *content = MemoryContent::kUnknown;

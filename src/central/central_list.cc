@@ -120,6 +120,11 @@ CentralList::Batch CentralList::take_batch(Magazine& magazine, ListKey key) cons
     batch.objects[batch.count++] = {address, span};
     // All links are read before an object is back, whose memory may go then.
     magazine.top = node->next(key);
+    // A block without mark or link is one that the program owns: it is in a second list, out of
+    // which it was taken, or was written to. Its bit would hand it out again.
+    if (!node->has_mark_of(key.mark) || FreeNode::is_end(magazine.top)) {
+      report_changed_in_list(address, object_bytes());
+    }
     from = node;
   }
   return batch;

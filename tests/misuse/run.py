@@ -67,6 +67,8 @@ SENTENCES = {
     "double_free_large_heap": ("free", [double(64)]),
     "double_free_deferred": ("free", [double(64)]),
     "double_free_deferred_other_thread": ("free", [double(64)]),
+    "double_free_deferred_last": ("free", [double(64)]),
+    "double_free_deferred_spare": ("free", [double(64)]),
     "double_free_large": ("free", FREED_LARGE),
     "double_free_huge": ("free", FREED_HUGE),
     "double_free_after_realloc": ("free", [double(64)]),
@@ -86,7 +88,10 @@ SENTENCES = {
 # if nothing had happened.
 NOT_SILENT = {"write_after_free_byte"}
 WRITES_LINK = {"write_after_free", "write_after_free_all", "write_after_free_pointer",
-               "write_after_free_zero"}
+               "write_after_free_spare", "write_after_free_zero"}
+# In heaps so large that the look at free is left out.
+DEFERRED = {"double_free_deferred", "double_free_deferred_last",
+            "double_free_deferred_other_thread", "double_free_deferred_spare"}
 
 # How a program ends under hardening: (status, first line on stderr after "spanmalloc: "). {pointer}
 # is the pointer that it announced, {block} any. A size is that of the class with the end in it, or what the
@@ -143,13 +148,11 @@ HARDENED = {
     **{name: at_levels([WROTE_LINK], [WROTE_LINK], [WROTE_LINK], [USED_FREED])
        for name in NOT_SILENT | WRITES_LINK},
     # More blocks than slots: these are not sampled.
-    "double_free_deferred": {"sample_guard=1": [CHANGED]},
-    "double_free_deferred_other_thread": {"sample_guard=1": [CHANGED]},
+    **{name: {"sample_guard=1": [CHANGED]} for name in DEFERRED},
 }
 WITHOUT_HARDENING = {
     **{name: [CHANGED] for name in WRITES_LINK},
-    "double_free_deferred": [CHANGED],
-    "double_free_deferred_other_thread": [CHANGED],
+    **{name: [CHANGED] for name in DEFERRED},
     "overflow_one_byte": [NOT_DETECTED],
     "overflow_word": [NOT_DETECTED],
     "overflow_large": [NOT_DETECTED],
@@ -175,7 +178,8 @@ FREED_AND_SAMPLED = {"double_delete", "double_free", "double_free_after_churn",
                      "double_free_smallest", "read_after_free", "realloc_freed",
                      "realloc_freed_same_size", "usable_size_freed", "write_after_free",
                      "write_after_free_all", "write_after_free_byte", "write_after_free_pointer",
-                     "write_after_free_reused", "write_after_free_zero"}
+                     "write_after_free_reused", "write_after_free_spare",
+                     "write_after_free_zero"}
 
 # The memory of the block has gone to blocks of other sizes, or back, as chance has it.
 REUSED = {("double_free_after_other_sizes", option) for option in LEVELS[1:]}
