@@ -61,18 +61,20 @@ size_t limit_of(decltype(RLIMIT_AS) resource) {
 
 // Splits what the pieces cover in part; once a huge page, for neighbours that lie in the same one.
 void split_huge_pages_of(const MemoryPiece* pieces, size_t count) {
-  uintptr_t last = 0;
+  uintptr_t split = 0;
   for (size_t index = 0; index < count; ++index) {
     const MemoryPiece& piece = pieces[index];
     const uintptr_t first = piece.address / kHugePageBytes;
-    if (index > 0 && first == last) continue;
+    const uintptr_t last = (piece.address + piece.bytes - 1) / kHugePageBytes;
+    if (index > 0 && first == split && last == split) continue;
     split_huge_pages_around(piece.address, piece.bytes);
-    last = first;
+    split = last;
   }
 }
 
-// Names the calling process where a descriptor of a process is asked for (Linux 6.14).
-constexpr int kThisProcess = -10001;
+// Names the calling thread, and so its memory, where a descriptor of a process is asked for (Linux
+// 6.14). That for the process has changed since (Linux 6.17).
+constexpr int kThisThread = -10000;
 
 // Pieces in one call; the kernel would take 1024.
 constexpr size_t kPiecesPerCall = 64;
@@ -94,7 +96,7 @@ size_t release_batches(const MemoryPiece* pieces, size_t count) {
       bytes += piece.bytes;
     }
     const long advised =
-        syscall(SYS_process_madvise, kThisProcess, batch, pieces_in_batch, MADV_DONTNEED, 0);
+        syscall(SYS_process_madvise, kThisThread, batch, pieces_in_batch, MADV_DONTNEED, 0);
     if (advised < 0 && (errno == ENOSYS || errno == EBADF || errno == EPERM)) {
       refused.store(true, std::memory_order_relaxed);
     }

@@ -138,5 +138,25 @@ TEST(HugePages, APartThatIsReleasedIsSplitOff) {
   EXPECT_EQ(memory.bytes()[2 * kHugePageBytes], 1);
 }
 
+TEST(HugePages, APieceThatReachesIntoTheNextOneSplitsThatToo) {
+  const Memory memory;
+  memset(memory.bytes(), 1, kBytes);
+  if (!can_collapse(memory.address)) GTEST_SKIP() << "no huge pages here";
+  expect_huge_pages();
+  for (size_t unit = 0; unit < kUnits; ++unit) {
+    const uintptr_t start = memory.address + unit * kHugePageBytes;
+    if (collapse(start, kHugePageBytes) != CollapseResult::kDone) GTEST_SKIP();
+  }
+  const size_t before = number_in("/proc/vmstat", "thp_split_page ");
+  MemoryPiece pieces[kUnits];
+  for (size_t unit = 0; unit < kUnits; unit += 2) {
+    const uintptr_t start = memory.address + unit * kHugePageBytes;
+    pieces[unit] = {start + page_bytes(), page_bytes()};
+    pieces[unit + 1] = {start + kHugePageBytes - page_bytes(), 2 * page_bytes()};
+  }
+  ASSERT_EQ(release_pieces(pieces, kUnits), kUnits);
+  EXPECT_GE(number_in("/proc/vmstat", "thp_split_page ") - before, kUnits);
+}
+
 }  // namespace
 }  // namespace spanmalloc::platform
