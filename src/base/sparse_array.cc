@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "platform/huge_pages.h"
 #include "platform/virtual_memory.h"
 
 namespace spanmalloc {
@@ -35,13 +36,21 @@ bool SparseBytes::reserve(size_t bytes, MetadataArena& arena) {
   while (piece_bytes_ < smallest) piece_bytes_ *= 2;
   bytes_ = align_up(bytes, kMinPieceBytes);
   base_ = platform::reserve_zero_readable(bytes_);
-  return base_ != 0;
+  if (base_ == 0) return false;
+  if (piece_bytes_ >= platform::kHugePageBytes) refuse_huge_pages();
+  return true;
+}
+
+// Where the kernel gives huge pages unasked, the first byte that is written would cost one.
+void SparseBytes::refuse_huge_pages() const {
+  platform::advise_huge_pages(base_, bytes_, platform::HugePages::kRefuse);
 }
 
 // A part of a mapping that changes is a mapping more, of which the process may have used up the
 // number; as a whole the array is made of fewer.
 bool SparseBytes::make_all_writable() {
   if (!platform::prepare(base_, bytes_)) return false;
+  refuse_huge_pages();
   for (uint64_t& pieces : writable_pieces_) pieces = ~uint64_t{0};
   return true;
 }

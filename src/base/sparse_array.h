@@ -29,6 +29,7 @@ class SparseBytes {
 
  private:
   bool make_all_writable();
+  void refuse_huge_pages() const;
 
   // Arrays up to this size cost a start more in calls of the kernel than in commit charge.
   static constexpr size_t kMaxBytesInArena = size_t{1} << 20;

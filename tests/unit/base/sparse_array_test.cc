@@ -1,7 +1,11 @@
 #include "base/sparse_array.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -61,6 +65,39 @@ TEST(SparseArray, EverySizeCanBeWrittenToItsEnd) {
     for (size_t index = 0; index < size; ++index) array[index] = index;
     EXPECT_EQ(array[size - 1], size - 1);
   }
+}
+
+// Whether the kernel may not give huge pages to the mapping of the address; true also where it does
+// not tell, or has none.
+bool has_no_huge_pages(uintptr_t address) {
+  FILE* file = fopen("/proc/self/smaps", "r");
+  if (file == nullptr) return true;
+  char line[512];
+  bool is_inside = false;
+  bool is_refused = true;
+  while (fgets(line, sizeof line, file) != nullptr) {
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &begin, &end) == 2) {
+      is_inside = begin <= address && address < end;
+    }
+    constexpr char kFlags[] = "VmFlags:";
+    if (is_inside && strncmp(line, kFlags, sizeof kFlags - 1) == 0) {
+      is_refused = strstr(line, " nh") != nullptr;
+    }
+  }
+  fclose(file);
+  return is_refused;
+}
+
+TEST(SparseArray, LargePiecesLieInNoHugePages) {
+  if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) GTEST_SKIP() << "there are none";
+  MetadataArena arena;
+  SparseArray<uint64_t> array;
+  ASSERT_TRUE(array.reserve(size_t{1} << 28, arena));  // 2 GiB: pieces of 8 MiB
+  ASSERT_TRUE(array.make_writable(array.size() / 2, array.size() / 2 + 1));
+  array[array.size() / 2] = 1;
+  EXPECT_TRUE(has_no_huge_pages(reinterpret_cast<uintptr_t>(&array[array.size() / 2])));
 }
 
 TEST(SparseArray, AgreesWithAVectorUnderRandomWritesInAHugeArray) {
