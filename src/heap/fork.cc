@@ -14,6 +14,7 @@
 #include <atomic>
 
 #include "heap/heap.h"
+#include "heap/thread_end.h"
 #include "platform/signal_block.h"
 #include "platform/system.h"
 #include "platform/thread.h"
@@ -229,7 +230,8 @@ namespace {
 // In any child, also of a fork within a fork.
 void forget_parent() {
   Heap::note_new_identity();
-  heap.scavenger().forget_thread();
+  // A thread that has not got a cache yet is counted when it does.
+  heap.scavenger().forget_thread(thread_cache_was_given ? 1 : 0);
   heap.holes().forget_thread();
   for (Waiting& slot : waiting) {
     if (slot.thread.load() == platform::thread_number()) continue;

@@ -131,8 +131,9 @@ class Scavenger {
   // tick that comes meanwhile is passed over, as beside another tick.
   void check_invariants();
 
-  // In the child of a fork the thread is gone; the next growth starts a new one.
-  void forget_thread();
+  // In the child of a fork the thread is gone; the next growth starts a new one. `threads`: those of
+  // the child that have a cache.
+  void forget_thread(size_t threads);
 
   // The key of the lists that are drained. REQUIRES: called before any thread can start.
   void set_key(ListKey key) { key_ = key; }

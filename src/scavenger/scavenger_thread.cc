@@ -373,7 +373,7 @@ void Scavenger::tick_without_thread() {
   run_epoch(kTickBytes, EpochCause::kNoThread);
 }
 
-void Scavenger::forget_thread() {
+void Scavenger::forget_thread(size_t threads) {
   // A thread that was about to reduce the heap to its limit is gone as well.
   limit_keeper_.start_epoch();
   ticking_.store(false, std::memory_order_relaxed);
@@ -383,7 +383,7 @@ void Scavenger::forget_thread() {
   thread_id_.store(0, std::memory_order_relaxed);
   sent_away_.store(0, std::memory_order_relaxed);
   hastened_.store(false, std::memory_order_relaxed);
-  live_threads_.store(1, std::memory_order_relaxed);
+  live_threads_.store(threads, std::memory_order_relaxed);
   // A pressure callback may fork: its thread is then the only one of the child.
   runs_scavenger = false;
   state_.store(kNoThread, std::memory_order_relaxed);

@@ -91,6 +91,20 @@ TEST_F(ForkTest, InTheSectionOfTheRegistry) {
   EXPECT_TRUE(child_is_alone_after([&] { registry.unlock(); }));
 }
 
+TEST_F(ForkTest, AThreadThatGetsItsCacheInTheChildIsCountedOnce) {
+  bool is_counted_once = false;
+  std::thread([&] {
+    const pid_t child = fork();
+    if (child == 0) {
+      deallocate(allocate(100));
+      _exit(own_thread_cache() != nullptr && heap.scavenger().live_threads() == 1 ? 0 : 1);
+    }
+    int status = -1;
+    is_counted_once = waitpid(child, &status, 0) == child && status == 0;
+  }).join();
+  EXPECT_TRUE(is_counted_once);
+}
+
 TEST_F(ForkTest, AThreadIsCountedOutWhenItIsFoundToHaveEnded) {
   // The scavenger's thread may find it first.
   const size_t before = heap.scavenger().live_threads();

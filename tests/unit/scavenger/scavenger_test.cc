@@ -392,14 +392,14 @@ TEST(ScavengerThread, EndsWithinATickWhenNoThreadOfTheProgramIsLeftAndComesBackW
 
 TEST(ScavengerThread, TheChildOfAForkForgetsIt) {
   Fixture test;
-  test.scavenger.forget_thread();
+  test.scavenger.forget_thread(1);
   EXPECT_FALSE(test.scavenger.has_thread());
   EXPECT_FALSE(test.scavenger.run_epoch(kAllWork).did_something()) << "a tick may run again";
   // One that was lost in the moment of the fork has taken note of an allocation.
   test.run_epochs(kManyEpochs);
   ASSERT_NE(test.new_large(kMiB), nullptr);
   (void)test.page_heap.take_use();
-  test.scavenger.forget_thread();
+  test.scavenger.forget_thread(1);
   test.run_epochs(kManyEpochs);
   test.scavenger.check_invariants();
 }
