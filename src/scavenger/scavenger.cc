@@ -86,7 +86,8 @@ void Scavenger::start_epoch(EpochCause cause) {
   const PageHeap::Use use = page_heap_.take_use();
   in_use_at_epoch_.store(page_heap_.in_use_bytes(), std::memory_order_relaxed);
   hastened_.store(false, std::memory_order_relaxed);
-  page_heap_.start_epoch();
+  // What lies idle grows no older by a change elsewhere.
+  if (cause != EpochCause::kChange || policy() == ReleasePolicy::kPeak) page_heap_.start_epoch();
   limit_keeper_.start_epoch();
   was_active_early_ |= use.allocations > 0;
   if (cause == EpochCause::kChange) return peaks_.note(use.peak_bytes);

@@ -214,6 +214,19 @@ TEST(ScavengerIdleAge, FreeMemoryGoesWhenItsChunkWasNotUsedForTheAge) {
   EXPECT_EQ(test.page_heap.free_retained_bytes(), 0u);
 }
 
+TEST(ScavengerIdleAge, TicksByChangeDoNotAgeWhatIsFree) {
+  Fixture test;
+  ASSERT_TRUE(test.options.set(Option::kPolicy, static_cast<uint64_t>(ReleasePolicy::kIdleAge)));
+  ASSERT_TRUE(test.options.set(Option::kIdleAgeEpochs, 4));
+  Span* freed = test.new_large(40 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  for (int tick = 0; tick < 40; ++tick) {
+    ASSERT_EQ(test.scavenger.run_epoch(kAllWork, EpochCause::kChange).released_bytes, 0u) << tick;
+  }
+  EXPECT_EQ(test.run_epochs(3), 0u);
+  EXPECT_EQ(test.run_epochs(1), 40 * kMiB);
+}
+
 TEST(ScavengerIdleAge, ChunksInUseKeepWhatIsFreeInThem) {
   Fixture test;
   ASSERT_TRUE(test.options.set(Option::kPolicy, static_cast<uint64_t>(ReleasePolicy::kIdleAge)));
