@@ -84,8 +84,9 @@ void Scavenger::update_watch() {
 
 void Scavenger::start_epoch(EpochCause cause) {
   const PageHeap::Use use = page_heap_.take_use();
+  // In this order: a change in between is measured by what was before.
+  hastened_.store(0, std::memory_order_relaxed);
   in_use_at_epoch_.store(page_heap_.in_use_bytes(), std::memory_order_relaxed);
-  hastened_.store(false, std::memory_order_relaxed);
   // What lies idle grows no older by a change elsewhere.
   if (cause != EpochCause::kChange || policy() == ReleasePolicy::kPeak) page_heap_.start_epoch();
   limit_keeper_.start_epoch();

@@ -131,8 +131,8 @@ class Scavenger {
   // tick that comes meanwhile is passed over, as beside another tick.
   void check_invariants();
 
-  // In the child of a fork the thread is gone; the next growth starts a new one. `threads`: those of
-  // the child that have a cache.
+  // In the child of a fork the thread is gone; the next growth starts a new one. `threads`: those
+  // of the child that have a cache.
   void forget_thread(size_t threads);
 
   // The key of the lists that are drained. REQUIRES: called before any thread can start.
@@ -148,7 +148,8 @@ class Scavenger {
   bool has_thread() const { return state_.load(std::memory_order_acquire) >= kRunning; }
 
  private:
-  // kRefused: the system gave no thread, and may give one later. The thread sleeps on this word.
+  // kRefused: the system gave no thread, and may give one later. A parked thread sleeps on this
+  // word.
   enum State : uint32_t { kNoThread, kRefused, kRunning, kParked };
 
   static void thread_body(void* self);
@@ -168,6 +169,7 @@ class Scavenger {
   static bool is_background_thread();
   size_t epochs_before_park() const;
   uint64_t epoch_ns() const;
+  bool epoch_is_over(uint64_t started_ns, uint64_t now_ns) const;
   void hasten();
   void wake();
   bool changed_much() const;
@@ -218,8 +220,8 @@ class Scavenger {
   std::atomic<bool> freed_without_thread_{false};
   // Set when the thread has ended or was lost to a fork: mallocs look whether it is needed again.
   std::atomic<bool> wants_restart_{false};
-  // Set to make the thread tick before its time.
-  std::atomic<bool> hastened_{false};
+  // 1 to make the thread tick before its time. It sleeps on this word between ticks.
+  std::atomic<uint32_t> hastened_{0};
   std::atomic<bool> limit_passed_{false};
   // Bytes in use when the last epoch began.
   std::atomic<size_t> in_use_at_epoch_{0};
@@ -238,8 +240,8 @@ class Scavenger {
   // Where the next look for holes begins.
   PageNumber hole_cursor_{};
   size_t threads_started_before_ = 0;
-  // When ticks without a thread are due.
-  std::atomic<uint64_t> next_tick_ns_{0};
+  // When the last tick without a thread was; 0: there was none.
+  std::atomic<uint64_t> last_tick_ns_{0};
   // When the thread asks the system whether it is the last.
   uint64_t next_last_look_ns_ = 0;
   // When a thread that was refused is asked for again.

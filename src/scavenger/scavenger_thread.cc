@@ -86,9 +86,11 @@ bool Scavenger::changed_much() const {
 }
 
 void Scavenger::hasten() {
-  if (hastened_.load(std::memory_order_relaxed)) return;
+  if (hastened_.load(std::memory_order_relaxed) != 0) return;
   count_shared_write();
-  if (!hastened_.exchange(true, std::memory_order_relaxed)) platform::futex_wake_one(state_);
+  if (hastened_.exchange(1, std::memory_order_relaxed) == 0) {
+    platform::futex_wake_one(hastened_);
+  }
 }
 
 void Scavenger::wake() {
@@ -227,6 +229,7 @@ void Scavenger::wait_until_thread_is_gone() {
       }
     } else {
       platform::futex_wake_one(sent_away_);
+      platform::futex_wake_one(hastened_);
       platform::futex_wake_one(state_);
     }
     platform::futex_wait(nobody, 0, pause);
@@ -312,23 +315,31 @@ bool Scavenger::is_last_thread() {
   return platform::is_only_thread();
 }
 
+// Whether the epoch that began then has passed: its length may have been changed meanwhile, and who
+// was restored from an image on another machine finds the clock at another time.
+bool Scavenger::epoch_is_over(uint64_t started_ns, uint64_t now_ns) const {
+  return now_ns < started_ns || now_ns - started_ns >= epoch_ns();
+}
+
 // Epochs begin at a fixed rate as long as their work leaves time.
 bool Scavenger::sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs) {
-  const uint64_t due = started_ns + epoch_ns();
   uint64_t now = clock_.monotonic_ns();
   uint64_t earliest = now + epoch_ns() / kTicksPerEpoch;
-  do {
-    if (now < due && !is_to_end()) platform::futex_wait(state_, kRunning, due - now);
+  while (true) {
+    if (is_to_end()) return end_thread(kRunning);
+    if (epoch_is_over(started_ns, now)) return true;
+    // A change during the last tick has set the word, and is not slept over.
+    const uint64_t left_ns = started_ns + epoch_ns() - now;
+    platform::futex_wait(hastened_, 0, std::min(left_ns, kLastLookNs));
     if (is_to_end()) return end_thread(kRunning);
     now = clock_.monotonic_ns();
-    if (!hastened_.load(std::memory_order_relaxed) || now >= due) continue;
+    if (hastened_.load(std::memory_order_relaxed) == 0 || epoch_is_over(started_ns, now)) continue;
     if (now < earliest && !tick_rest().sleep(earliest - now)) return end_thread(kRunning);
     if (run_epoch(SIZE_MAX, EpochCause::kChange).did_something()) *idle_epochs = 0;
     if (!is_background_thread()) return false;
     now = clock_.monotonic_ns();
     earliest = now + epoch_ns() / kTicksPerEpoch;
-  } while (now < due);
-  return true;
+  }
 }
 
 // Ends the thread unless a free has woken it in the same moment.
@@ -349,6 +360,8 @@ bool Scavenger::park() {
   // after it, and then the free sees the thread parked.
   { MutexLock lock(page_heap_.mutex()); }
   while (!has_much_to_release() && state_.load(std::memory_order_relaxed) == kParked) {
+    // So may who set a callback.
+    if (callback_.load(std::memory_order_relaxed) != nullptr) break;
     const uint64_t now = clock_.monotonic_ns();
     // Of a large heap much may still become idle by frees alone, and a free cannot start a thread.
     if (now >= end && page_heap_.retained_bytes() < kStartBytes) return end_thread(kParked);
@@ -364,10 +377,12 @@ bool Scavenger::park() {
 }
 
 void Scavenger::tick_without_thread() {
+  // Acquire: the clock is read after who ticked last has read it.
+  uint64_t last = last_tick_ns_.load(std::memory_order_acquire);
   const uint64_t now = clock_.monotonic_ns();
-  uint64_t due = next_tick_ns_.load(std::memory_order_relaxed);
-  if (now < due ||
-      !next_tick_ns_.compare_exchange_strong(due, now + epoch_ns(), std::memory_order_relaxed)) {
+  if ((last != 0 && !epoch_is_over(last, now)) ||
+      !last_tick_ns_.compare_exchange_strong(last, now, std::memory_order_release,
+                                             std::memory_order_relaxed)) {
     return;
   }
   run_epoch(kTickBytes, EpochCause::kNoThread);
@@ -382,7 +397,7 @@ void Scavenger::forget_thread(size_t threads) {
   was_active_early_ = true;
   thread_id_.store(0, std::memory_order_relaxed);
   sent_away_.store(0, std::memory_order_relaxed);
-  hastened_.store(false, std::memory_order_relaxed);
+  hastened_.store(0, std::memory_order_relaxed);
   live_threads_.store(threads, std::memory_order_relaxed);
   // A pressure callback may fork: its thread is then the only one of the child.
   runs_scavenger = false;

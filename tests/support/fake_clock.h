@@ -28,6 +28,7 @@ class FakeClock final : public ScavengerClock {
 
   void set_work_between_readings(uint64_t nanoseconds) { work_ns_ = nanoseconds; }
   void advance(uint64_t nanoseconds) { now_ns_ += nanoseconds; }
+  void set(uint64_t nanoseconds) { now_ns_ = nanoseconds; }
 
   size_t readings() const { return readings_; }
   size_t sleeps() const { return sleeps_; }

@@ -252,6 +252,30 @@ TEST(Scavenger, WithoutAThreadLargeFreesTickOnceAnEpochAndGiveBackALittle) {
   EXPECT_FALSE(test.scavenger.has_thread());
 }
 
+TEST(Scavenger, WithoutAThreadTheLengthOfEpochsCountsAndNotWhereTheClockBegan) {
+  Fixture test;
+  ASSERT_TRUE(test.options.set(Option::kTrace, 1));
+  Span* freed = test.new_large(30 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  const auto ticks = [&] {
+    ::testing::internal::CaptureStderr();
+    test.scavenger.note_pages_freed();
+    return !::testing::internal::GetCapturedStderr().empty();
+  };
+  ASSERT_TRUE(test.options.set(Option::kEpochMilliseconds, 3'600'000));
+  test.clock.advance(3'600'000 * kNsPerMs);
+  EXPECT_TRUE(ticks());
+  test.clock.advance(1000 * kNsPerMs);
+  EXPECT_FALSE(ticks());
+  ASSERT_TRUE(test.options.set(Option::kEpochMilliseconds, 1000));
+  EXPECT_TRUE(ticks()) << "the epochs are shorter now";
+  EXPECT_FALSE(ticks());
+  // As in a process that was restored from an image where the clock began later.
+  test.clock.set(10 * kNsPerMs);
+  EXPECT_TRUE(ticks());
+  EXPECT_FALSE(ticks());
+}
+
 TEST(Scavenger, TheOptionTurnsAllAutomaticWorkOff) {
   Fixture test;
   ASSERT_TRUE(test.options.set(Option::kScavenger, 0));
@@ -388,6 +412,78 @@ TEST(ScavengerThread, EndsWithinATickWhenNoThreadOfTheProgramIsLeftAndComesBackW
   test.scavenger.note_growth();
   EXPECT_TRUE(test.scavenger.has_thread());
   test.scavenger.note_thread_end();
+}
+
+// A sleep within a tick takes no time, and the clock moves by nothing else.
+class StandingClock final : public ScavengerClock {
+ public:
+  uint64_t monotonic_ns() override { return now_ns_.load(); }
+  uint64_t thread_cpu_ns() override { return 0; }
+  void sleep_ns(uint64_t nanoseconds, std::atomic<uint32_t>&) override {
+    now_ns_.fetch_add(nanoseconds);
+  }
+
+ private:
+  std::atomic<uint64_t> now_ns_{1};
+};
+
+// Beyond its limit, with a function of the program that is called in each tick.
+template <typename Clock>
+struct Told : CacheParts {
+  explicit Told(uint64_t epoch_ms) : CacheParts(256 * kMiB) {
+    EXPECT_TRUE(options.set(Option::kEpochMilliseconds, epoch_ms));
+    scavenger.set_key(kTestKey);
+    scavenger.note_thread_start();
+    kept = spans.new_large(pages_for(40 * kMiB), PageCount{1}, Growth::kAllowed);
+    page_heap.limit().set_wanted({kMiB}, LimitKind::kSoft);
+  }
+  static void note(PressureReason, size_t, void* self) {
+    Told& test = *static_cast<Told*>(self);
+    test.calls.fetch_add(1);
+    while (test.is_held.load()) platform::sleep_ns(kNsPerMs);
+  }
+  bool is_called(int times) const {
+    for (int round = 0; round < 30'000 && calls.load() < times; ++round) {
+      platform::sleep_ns(kNsPerMs);
+    }
+    return calls.load() >= times;
+  }
+
+  std::atomic<int> calls{0};
+  std::atomic<bool> is_held{false};
+  Span* kept = nullptr;
+  Options options;
+  Clock clock;
+  HoleReleaser holes{centrals, page_map, page_heap};
+  FakeRoot root;
+  platform::CgroupPlaces places;
+  Scavenger scavenger{page_heap, centrals, holes, registry,
+                      sentinels, options,  clock, {places, root.path()}};
+};
+
+TEST(ScavengerThread, AChangeDuringATickIsNotSleptOver) {
+  using Parts = Told<StandingClock>;
+  static Parts& test = *new Parts(3'600'000);
+  ASSERT_NE(test.kept, nullptr);
+  test.is_held.store(true);
+  ASSERT_TRUE(test.scavenger.set_pressure_callback(&Parts::note, &test));
+  ASSERT_TRUE(test.is_called(1));
+  ASSERT_TRUE(test.spans.delete_large(test.kept));
+  test.scavenger.note_pages_freed();
+  ASSERT_NE(test.spans.new_large(pages_for(20 * kMiB), PageCount{1}, Growth::kAllowed), nullptr);
+  test.is_held.store(false);
+  EXPECT_TRUE(test.is_called(2)) << "a tenth of an epoch later, which takes no time here";
+}
+
+TEST(ScavengerThread, EpochsThatBecomeShorterBeginSoon) {
+  using Parts = Told<SystemScavengerClock>;
+  static Parts& test = *new Parts(3'600'000);
+  ASSERT_NE(test.kept, nullptr);
+  ASSERT_TRUE(test.scavenger.set_pressure_callback(&Parts::note, &test));
+  ASSERT_TRUE(test.is_called(1));
+  platform::sleep_ns(50 * kNsPerMs);
+  ASSERT_TRUE(test.options.set(Option::kEpochMilliseconds, 1000));
+  EXPECT_TRUE(test.is_called(2)) << "the next time that the thread looks whether it is the last";
 }
 
 TEST(ScavengerThread, TheChildOfAForkForgetsIt) {
