@@ -82,6 +82,9 @@ void Heap::settle_options() {
   if (text != nullptr) options_.parse(text);
   decide_hardening();
   apply_options();
+  // A cache that was made before has no more than every level needs.
+  ThreadCache* cache = own_thread_cache();
+  if (cache != nullptr && hardening_.is_on()) prepare_hardened(*cache);
 }
 
 void Heap::decide_hardening() {
