@@ -6,6 +6,7 @@
 #include "base/text_writer.h"
 #include "platform/call_filter.h"
 #include "platform/futex.h"
+#include "platform/own_files.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 
@@ -206,6 +207,8 @@ size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, Epoc
 
 void Scavenger::call_back(bool was_pressed) {
   const PressureCallback callback = callback_.load(std::memory_order_acquire);
+  // It may want the program's files. What was passed is told by the next thread, which has them.
+  if (callback != nullptr && platform::has_left_files_of_process()) return;
   const size_t excess = page_heap_.excess_bytes();
   const bool limit_passed = limit_passed_.exchange(false, std::memory_order_relaxed) || excess > 0;
   if (callback == nullptr) return;

@@ -154,6 +154,8 @@ class Scavenger {
 
   static void thread_body(void* self);
   void run();
+  void leave_files();
+  void end_thread_without_files();
   void start_thread();
   void forget_refusal();
   void restart();
@@ -228,6 +230,9 @@ class Scavenger {
   // The context is stored first, and read last.
   std::atomic<PressureCallback> callback_{nullptr};
   std::atomic<void*> callback_context_{nullptr};
+  // Set when the thread that runs, or ran last, began without a function to call: it has files of
+  // its own.
+  std::atomic<bool> has_left_files_{false};
 
   // The following belong to the tick under way.
   HugePageKeeper huge_pages_;
