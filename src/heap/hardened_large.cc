@@ -149,7 +149,9 @@ void* reallocate_large_hardened(void* pointer, size_t bytes) {
   if (!heap.hardening().has_guards()) {
     void* moved = reallocate_large(pointer, bytes + BlockEnds::kWordBytes);
     if (moved != nullptr) fresh = large_span_of(moved, "realloc");
-  } else if (pages_for(offset + bytes) == span->pages().count) {
+  } else if (const PageCount wanted = pages_for(offset + bytes);
+             wanted == span->pages().count || (wanted < span->pages().count && bytes > before)) {
+    // A block that was shortened where it is has room to grow again.
     fresh = span;
   } else if (bytes > before) {
     // The offset stays, so that pages can be moved; the block may then end before its guard.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "base/check.h"
 #include "base/event_counts.h"
 #include "heap/allocate.h"
 #include "platform/errno_guard.h"
@@ -53,6 +54,7 @@ platform::MoveResult move_pages(const Span* from, const Span* to) {
 }  // namespace
 
 bool move_large_content(Span* from, Span* to) {
+  SPANMALLOC_DCHECK(from->bytes() <= to->bytes(), "a block moved to where it does not fit");
   const platform::MoveResult result = move_pages(from, to);
   switch (result) {
     case platform::MoveResult::kTargetLost:

@@ -112,4 +112,33 @@ CASE(what_was_cut_off_is_gone) {
   free_all(others);
 }
 
+// What it grows to is less than where it stands, and more than the program has of it.
+CASE(blocks_that_stayed_long_grow_a_little) {
+  const auto set_limit = find<SetLimit>("spanmalloc_set_memory_limit");
+  if (set_limit == nullptr) return;
+  constexpr size_t kBlocks = 10;
+  constexpr size_t kShort = 200000;
+  constexpr size_t kGrown = 300000;
+  void* blocks[kBlocks];
+  for (size_t i = 0; i < kBlocks; ++i) {
+    blocks[i] = malloc(kMiB);
+    REQUIRE(blocks[i] != nullptr);
+    contract::fill(blocks[i], kMiB, i);
+  }
+  EXPECT_EQ(set_limit(1, kHardLimit), 0);
+  void** others = take_all(kShort);
+  for (void*& block : blocks) block = realloc(block, kShort);
+  EXPECT_EQ(set_limit(0, kHardLimit), 0);
+  free_all(others);
+  for (void*& block : blocks) {
+    block = realloc(block, kGrown);
+    REQUIRE(block != nullptr);
+    memset(static_cast<char*>(block) + kShort, 1, kGrown - kShort);
+  }
+  for (size_t i = 0; i < kBlocks; ++i) {
+    EXPECT(contract::is_filled(blocks[i], kShort, kMiB, i));
+    free(blocks[i]);
+  }
+}
+
 RUN_CASES()
