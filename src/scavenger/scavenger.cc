@@ -68,7 +68,7 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
     result.huge_bytes = huge_pages_.run_epoch(options_, usual, tick_rest()).value;
   }
   if (options_[Option::kTrace] != 0) trace(result);
-  if (cause == EpochCause::kTimer || cause == EpochCause::kChange) call_back(was_pressed);
+  if (cause == EpochCause::kTimer || cause == EpochCause::kChange) call_back(cause, was_pressed);
   ticking_.store(false, std::memory_order_release);
   // In use, free and released add up to what is mapped, page by page.
   if constexpr (kDebugChecks) page_heap_.check_invariants();
@@ -205,16 +205,22 @@ size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, Epoc
   return released;
 }
 
-void Scavenger::call_back(bool was_pressed) {
+void Scavenger::call_back(EpochCause cause, bool was_pressed) {
   const PressureCallback callback = callback_.load(std::memory_order_acquire);
   // It may want the program's files. What was passed is told by the next thread, which has them.
   if (callback != nullptr && platform::has_left_files_of_process()) return;
   const size_t excess = page_heap_.excess_bytes();
-  const bool limit_passed = limit_passed_.exchange(false, std::memory_order_relaxed) || excess > 0;
+  if (cause == EpochCause::kTimer) limit_was_told_ = false;
+  // Once an epoch; if it is passed again meanwhile, the next one tells.
+  const bool limit_passed =
+      !limit_was_told_ && (limit_passed_.exchange(false, std::memory_order_relaxed) || excess > 0);
   if (callback == nullptr) return;
   void* context = callback_context_.load(std::memory_order_acquire);
   if (callback_.load(std::memory_order_relaxed) != callback) return;
-  if (limit_passed) callback(PressureReason::kLimit, excess, context);
+  if (limit_passed) {
+    limit_was_told_ = true;
+    callback(PressureReason::kLimit, excess, context);
+  }
   if (watch_.is_pressed() && !was_pressed) callback(PressureReason::kSystem, excess, context);
 }
 

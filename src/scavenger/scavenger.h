@@ -194,7 +194,7 @@ class Scavenger {
   size_t release_holes(const ScavengePacer& pacer, size_t at_most, EpochCause cause);
   // What the program uses of the memory that is backed, at its recent peak.
   size_t recent_peak() const;
-  void call_back(bool was_pressed);
+  void call_back(EpochCause cause, bool was_pressed);
   void trace(const EpochResult& result) const;
 
   PageHeap& page_heap_;
@@ -242,6 +242,8 @@ class Scavenger {
   size_t quiet_epochs_ = 0;
   // Whether it took some in an early tick of this epoch.
   bool was_active_early_ = false;
+  // Whether the program was told in this epoch that it passed its limit.
+  bool limit_was_told_ = false;
   // Where the next look for holes begins.
   PageNumber hole_cursor_{};
   size_t threads_started_before_ = 0;
