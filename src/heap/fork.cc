@@ -256,7 +256,12 @@ void repair_what_others_left() {
   } else {
     registry.orphan_later();
   }
-  if (heap.page_heap().mutex().may_be_locked_again()) heap.page_heap().recover_in_child();
+  PageHeap& pages = heap.page_heap();
+  if (pages.mutex().may_be_locked_again()) {
+    pages.recover_in_child();
+  } else if (pages.mutex().held_by_this_thread()) {
+    pages.recover_later();
+  }
 }
 
 }  // namespace

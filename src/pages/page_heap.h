@@ -202,6 +202,8 @@ class PageHeap {
   // For the child of a fork, after mutex().reset_in_child(): takes back the pages that threads
   // which are no longer there were releasing.
   void recover_in_child() SPANMALLOC_EXCLUDES(mutex_);
+  // For one whose thread is inside a section of this lock: the same before anybody scavenges again.
+  void recover_later();
 
   // Verifies a pool that the lock guards, see RecordPool. check() is called under the lock.
   template <typename Check>
@@ -281,6 +283,8 @@ class PageHeap {
   PageCount finish_release(Release& release, platform::ReleaseResult result)
       SPANMALLOC_REQUIRES(mutex_);
   void take_back(Release& release) SPANMALLOC_REQUIRES(mutex_);
+  void take_back_all_but(uint32_t survivor) SPANMALLOC_REQUIRES(mutex_);
+  void recover_if_due() SPANMALLOC_REQUIRES(mutex_);
   // Puts the chunks back on the list that were taken off it by a refusal.
   void offer_refused_pages() SPANMALLOC_REQUIRES(mutex_);
 
@@ -292,6 +296,9 @@ class PageHeap {
   PageAllocator pages_;  // guarded by mutex_, but for find() of its scavenge index
   PageCache cache_ SPANMALLOC_GUARDED_BY(mutex_);
   Release releases_[kMaxReleases] SPANMALLOC_GUARDED_BY(mutex_);
+  // The thread whose release goes on in the child of a fork, while those of others are still to be
+  // taken back; 0: there are none.
+  std::atomic<uint32_t> survivor_{0};
   // Chunks are off the list because the system refused to take their pages.
   bool has_refused_pages_ SPANMALLOC_GUARDED_BY(mutex_) = false;
   // By chunk; reserved at the first search for dense chunks.

@@ -12,6 +12,7 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
   Release* release = nullptr;
   {
     MutexLock lock(mutex_);
+    recover_if_due();
     if (!open_ || (release = free_release_slot()) == nullptr) return {};
     release->thread = platform::thread_number();
     // What is free now bounds the work, whatever other threads free meanwhile.
@@ -133,13 +134,28 @@ void PageHeap::take_back(Release& release) {
   release.already_released = {};
 }
 
-void PageHeap::recover_in_child() {
-  MutexLock lock(mutex_);
+void PageHeap::take_back_all_but(uint32_t survivor) {
   for (Release& release : releases_) {
-    if (release.thread == 0 || release.thread == platform::thread_number()) continue;
+    if (release.thread == 0 || release.thread == survivor) continue;
     if (release.pages.count.value > 0) take_back(release);
     release = {};
   }
+}
+
+void PageHeap::recover_in_child() {
+  MutexLock lock(mutex_);
+  survivor_.store(0, std::memory_order_relaxed);
+  take_back_all_but(platform::thread_number());
+}
+
+void PageHeap::recover_later() {
+  survivor_.store(platform::thread_number(), std::memory_order_relaxed);
+}
+
+// Before a thread of the child gets a slot: who has one, but for the survivor, was not copied.
+void PageHeap::recover_if_due() {
+  if (survivor_.load(std::memory_order_relaxed) == 0) return;
+  take_back_all_but(survivor_.exchange(0, std::memory_order_relaxed));
 }
 
 }  // namespace spanmalloc

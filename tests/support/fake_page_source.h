@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -55,6 +56,10 @@ class FakePageSource final : public PageSource {
   void fail_no_grow() { grow_countdown_ = 0; }
   // From now on release() refuses (or no longer).
   void refuse_release(bool refuse) { refuse_release_ = refuse; }
+  // Called in each release(), without a lock.
+  void call_before_release(std::function<void()> function) {
+    before_release_ = std::move(function);
+  }
   // Whether grow() continues the last range as far as continues_at() knows.
   void hide_continuation(bool hide) { hide_continuation_ = hide; }
 
@@ -82,6 +87,7 @@ class FakePageSource final : public PageSource {
   }
 
   platform::ReleaseResult release(PageRange pages) override {
+    if (before_release_) before_release_();
     if (refuse_release_) {
       const std::lock_guard<std::mutex> lock(mutex_);
       refused_releases_.push_back(pages);
@@ -147,6 +153,7 @@ class FakePageSource final : public PageSource {
   }
 
  private:
+  std::function<void()> before_release_;
   const Backing backing_;
   uintptr_t mapping_ = 0;
   size_t mapping_bytes_ = 0;

@@ -1,6 +1,10 @@
 // Giving memory back: what is released, in which order, and when the background may.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <thread>
 #include <vector>
 
 #include "page_heap_fixture.h"
@@ -145,6 +149,53 @@ TEST(PageHeapScavenge, ReachesRangesFarApart) {
   for (const PageRange& block : blocks) test.heap.free(block);
   EXPECT_EQ(test.heap.scavenge(kEverything, ScavengeMode::kForced).value, 5 * kChunkBytes);
   EXPECT_EQ(test.heap.scavenge(kEverything, ScavengeMode::kForced).value, 0u);
+}
+
+// All that may be under way, in threads that stand still between the two sections of a release.
+struct StandingReleases {
+  static constexpr size_t kThreads = 4;
+
+  StandingReleases() {
+    test.source.call_before_release([this] {
+      begun.fetch_add(1);
+      while (!may_end.load()) std::this_thread::yield();
+    });
+    for (size_t index = 0; index < kThreads; ++index) {
+      test.heap.free(test.allocate(512).pages);
+      threads.emplace_back(
+          [this] { (void)test.heap.scavenge(kEverything, ScavengeMode::kForced); });
+      while (begun.load() == index) std::this_thread::yield();
+    }
+  }
+  ~StandingReleases() {
+    may_end.store(true);
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  TestHeap test;
+  std::atomic<size_t> begun{0};
+  std::atomic<bool> may_end{false};
+  std::vector<std::thread> threads;
+};
+
+TEST(PageHeapScavenge, AChildThatWasForkedInsideASectionTakesThemBackLater) {
+  StandingReleases releases;
+  PageHeap& heap = releases.test.heap;
+  heap.mutex().lock();
+  const pid_t child = fork();
+  if (child == 0) {
+    // As the end of the fork does; then the section ends that the handler has interrupted.
+    heap.recover_later();
+    heap.mutex().unlock();
+    releases.may_end.store(true);
+    const size_t retained = heap.free_retained_bytes();
+    const bool all_went = heap.scavenge(kEverything, ScavengeMode::kForced).value == retained;
+    heap.check_invariants();
+    _exit(all_went && retained > 0 ? 0 : 1);
+  }
+  heap.mutex().unlock();
+  int status = -1;
+  EXPECT_TRUE(waitpid(child, &status, 0) == child && status == 0);
 }
 
 TEST(PageHeapScavenge, AChildTakesBackWhatNobodyReleasesAnyMore) {
