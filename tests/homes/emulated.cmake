@@ -13,6 +13,8 @@ set(SPANMALLOC_LEFT_OUT
     CodePlace.IsThatOfTheLoader  # the emulator's names of files, in its folder of libraries
     VirtualMemory.RefusedRequestsSaySoAndChangeNothing  # releases what is not mapped, and succeeds
     OsPageSource.LivesWithASmallAddressSpace  # limits of the process hold for the emulator only
+    MetadataArena.BelowALimitAllIsMappedThatFits  # the same
+    ScavengerThreadLife.AThreadThatWasRefusedIsAskedForAgain  # the same
     OsPageSource.GrowsWithoutAMappingMore  # the same, and it executes itself again
     SleepWatch.AThreadThatLentItsMemoryToAChildDoesNotSleep  # vfork is a fork there
     PageHeapFailures.OfMetadataLoseNothing  # the same
@@ -20,9 +22,9 @@ set(SPANMALLOC_LEFT_OUT
 
 # Programs, by the names of their tests. They execute themselves or others, set limits or filters that
 # hold for the emulator, start a thread in the child of a process with threads, start some ten
-# thousand threads, ask for memory or mappings that are the emulator's as well, or for what is
-# refused to processes with several threads. A name without options stands for itself with any, as
-# NAME.hardening=2.
+# thousand threads, end threads by the bare system call (the emulator keeps what it has of them), ask
+# for memory or mappings that are the emulator's as well, or for what is refused to processes with
+# several threads. A name without options stands for itself with any, as NAME.hardening=2.
 set(SPANMALLOC_LEFT_OUT_TESTS
     contract.new_handler_test contract.startup_test contract.static.startup_test
     contract.static.secure_execution_test contract.exit_signal_test contract.hardening_test
@@ -39,5 +41,5 @@ set(SPANMALLOC_LEFT_OUT_TESTS
     contract.fork_handlers_test.hardening=3 contract.dlopen_test contract.idle_again_test
     contract.statistics_test
     contract.fork_test contract.fork_caches_test contract.thread_exit_test
-    contract.thread_late_free_test contract.static.thread_late_free_test
+    contract.thread_late_free_test contract.static.thread_late_free_test contract.thread_left_test
     property.within_80_mib property.threads_within_200_mib)

@@ -10,6 +10,8 @@ inline constexpr const char* kLeftOutCases[] = {
     // They execute themselves again; those of a child of fork stay.
     "the_main_thread_may_end_first",
     "the_main_thread_may_end_last_by_pthread_exit",
+    "the_process_ends_when_the_system_does_not_tell_of_its_threads",
+    "exit_handlers_run_on_the_last_thread_of_the_program",
     // Threads start in the child of a process that has threads.
     "memory_locked_before_a_child_allocates",
     "children_of_a_process_with_locked_memory",
