@@ -81,6 +81,7 @@ void Heap::settle_options() {
   const char* text = platform::environment("SPANMALLOC_OPTIONS");
   if (text != nullptr) options_.parse(text);
   decide_hardening();
+  apply_fixed_options();
   apply_options();
   // A cache that was made before has no more than every level needs.
   ThreadCache* cache = own_thread_cache();
@@ -102,7 +103,9 @@ void Heap::watch_faults() {
   });
 }
 
-void Heap::apply_options() {
+// Not again when another option is set: threads read this without order, and guards that the system
+// has refused stay given up.
+void Heap::apply_fixed_options() {
   // What lies in a freed block must not change while it is looked at.
   const bool releases_lazily = options_[Option::kRelease] != 0 && !hardening_.delays();
   // Before the options are known, blocks have ends as well.
@@ -111,6 +114,9 @@ void Heap::apply_options() {
                          .released_reads_zero = !releases_lazily});
   page_source_.set_release_way(releases_lazily ? OsPageSource::ReleaseWay::kLazily
                                                : OsPageSource::ReleaseWay::kAtOnce);
+}
+
+void Heap::apply_options() {
   const auto huge_pages = static_cast<HugePagePolicy>(options_[Option::kHugePages]);
   page_heap_.set_huge_pages(huge_pages == HugePagePolicy::kNewMemory
                                 ? platform::HugePages::kAsk

@@ -54,7 +54,7 @@ class Heap {
   // Has faults explained where the options ask for guards. The program may have a sigaction() of
   // its own, which allocates. REQUIRES: the options are read; called once, without a lock.
   void watch_faults();
-  // Tells the parts below what the options say.
+  // Tells the parts below what the options say that may change.
   void apply_options();
 
   const ClassMap& class_map() const { return page_map_.class_map(); }
@@ -119,6 +119,7 @@ class Heap {
   ThreadCache* adopt_withheld_cache();
   void register_with_system();
   void decide_hardening();
+  void apply_fixed_options();
   void reduce_to_limit();
 
   HeapTables& tables_;

@@ -168,6 +168,16 @@ TEST_F(HeapAsAWhole, ThreadsReleaseEverythingWhileOthersWork) {
   releaser.join();
 }
 
+TEST_F(HeapAsAWhole, OptionsAreSetWhileOtherThreadsWork) {
+  std::atomic<bool> stop{false};
+  std::thread setter([&] {
+    while (!stop) heap.apply_options();
+  });
+  exchange_blocks(2, 1000, 15);
+  stop = true;
+  setter.join();
+}
+
 TEST_F(HeapAsAWhole, ChecksPassWhileOtherThreadsWork) {
   // Enough to start the scavenger's thread.
   void* ballast = allocate(48 * kMiB);
