@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "base/bits.h"
 #include "base/check.h"
@@ -29,17 +30,23 @@ bool overlap(uintptr_t begin, uintptr_t end, uintptr_t other_begin, uintptr_t ot
 
 }  // namespace
 
-MetadataArena::SpareBlock* MetadataArena::map_block(size_t bytes) {
+// Writes nothing to it: what is used at once may have no use for its first page.
+MetadataArena::Block MetadataArena::map_block(size_t bytes, Naming naming) {
   const size_t block = align_up(bytes, platform::page_bytes());
   const uintptr_t mapped = platform::map(block, 0);
-  if (mapped == 0) return nullptr;
-  platform::name_range(mapped, block, "spanmalloc metadata");
+  if (mapped == 0) return {};
+  if (naming == Naming::kNow) name_block({mapped, block});
   // Where the kernel gives huge pages unasked, the header alone would cost one.
   if (block >= platform::kHugePageBytes) {
     platform::advise_huge_pages(mapped, block, platform::HugePages::kRefuse);
   }
   mapped_bytes_.fetch_add(block, std::memory_order_relaxed);
-  return new (reinterpret_cast<void*>(mapped)) SpareBlock{nullptr, block, false};
+  return {mapped, block};
+}
+
+void MetadataArena::name_block(Block block) {
+  platform::name_range(block.begin, block.bytes, "spanmalloc metadata");
+  if (unnamed_.begin != 0) name_block(std::exchange(unnamed_, {}));
 }
 
 void MetadataArena::keep_spare(SpareBlock* block) {
@@ -48,7 +55,7 @@ void MetadataArena::keep_spare(SpareBlock* block) {
 }
 
 // Takes the first spare block off the list, of a large one a block.
-MetadataArena::SpareBlock* MetadataArena::take_spare(size_t needed) {
+MetadataArena::Block MetadataArena::take_spare(size_t needed) {
   SpareBlock* block = spare_;
   spare_ = block->next;
   const size_t bytes = align_up(std::max(needed, kBlockBytes), platform::page_bytes());
@@ -58,24 +65,25 @@ MetadataArena::SpareBlock* MetadataArena::take_spare(size_t needed) {
     keep_spare(new (rest) SpareBlock{nullptr, block->bytes - bytes, block->is_from_elsewhere});
     block->bytes = bytes;
   }
-  return block;
+  const Block taken{reinterpret_cast<uintptr_t>(block), block->bytes};
+  *block = {};
+  return taken;
 }
 
-void MetadataArena::begin_block(SpareBlock* block) {
-  next_ = reinterpret_cast<uintptr_t>(block);
-  end_ = next_ + block->bytes;
-  *block = {};
+void MetadataArena::begin_block(Block block) {
+  next_ = block.begin;
+  end_ = block.begin + block.bytes;
 }
 
 // Makes a block with `needed` bytes the one that is allocated from.
 bool MetadataArena::open_block(size_t needed) {
-  SpareBlock* block = spare_;
-  if (block != nullptr && block->bytes >= needed) {
+  Block block;
+  if (spare_ != nullptr && spare_->bytes >= needed) {
     block = take_spare(needed);
   } else {
     block = map_block(needed > kBlockBytes ? needed : kBlockBytes);
-    if (block == nullptr) block = map_block(needed);
-    if (block == nullptr) return false;
+    if (block.begin == 0) block = map_block(needed);
+    if (block.begin == 0) return false;
   }
   begin_block(block);
   return true;
@@ -99,18 +107,17 @@ void* MetadataArena::allocate(size_t bytes, size_t alignment) {
 void* MetadataArena::allocate_sparse(size_t bytes) {
   MutexLock lock(mutex_);
   if (next_ == 0) {
-    SpareBlock* first = map_block(kFirstBlockBytes);
-    if (first != nullptr) begin_block(first);
+    // A small heap has no other, and saves the call.
+    unnamed_ = map_block(kFirstBlockBytes, Naming::kWithTheNext);
+    if (unnamed_.begin != 0) begin_block(unnamed_);
   }
   uintptr_t start = align_up(next_, platform::kCacheLineBytes);
   if (next_ != 0 && start + bytes <= end_) {
     next_ = start + bytes;
   } else {
     // The block that is allocated from has room for records yet.
-    SpareBlock* block = map_block(bytes);
-    if (block == nullptr) return nullptr;
-    start = reinterpret_cast<uintptr_t>(block);
-    *block = {};
+    start = map_block(bytes).begin;
+    if (start == 0) return nullptr;
   }
   mapped_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
   return reinterpret_cast<void*>(start);
@@ -123,9 +130,10 @@ bool MetadataArena::ensure_mapped(size_t bytes) {
   while (mapped_bytes() < bytes) {
     const size_t missing = align_up(bytes - mapped_bytes(), kBlockBytes);
     const size_t wanted = missing < kLeastLargeBlock ? kBlockBytes : std::min(missing, most);
-    SpareBlock* block = map_block(wanted);
-    if (block != nullptr) {
-      keep_spare(block);
+    const Block block = map_block(wanted);
+    if (block.begin != 0) {
+      keep_spare(new (reinterpret_cast<void*>(block.begin))
+                     SpareBlock{nullptr, block.bytes, false});
     } else if (wanted > kBlockBytes) {
       most = align_up(wanted / 2, kBlockBytes);
     } else {

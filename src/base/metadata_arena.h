@@ -56,15 +56,27 @@ class MetadataArena {
     bool is_from_elsewhere;
   };
 
-  SpareBlock* map_block(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
+  // All of it zero; begins at 0 when refused.
+  struct Block {
+    uintptr_t begin = 0;
+    size_t bytes = 0;
+  };
+
+  // Whether the block is named in lists of mappings at once.
+  enum class Naming : uint8_t { kNow, kWithTheNext };
+
+  Block map_block(size_t bytes, Naming naming = Naming::kNow) SPANMALLOC_REQUIRES(mutex_);
+  void name_block(Block block) SPANMALLOC_REQUIRES(mutex_);
   void keep_spare(SpareBlock* block) SPANMALLOC_REQUIRES(mutex_);
-  SpareBlock* take_spare(size_t needed) SPANMALLOC_REQUIRES(mutex_);
-  void begin_block(SpareBlock* block) SPANMALLOC_REQUIRES(mutex_);
+  Block take_spare(size_t needed) SPANMALLOC_REQUIRES(mutex_);
+  void begin_block(Block block) SPANMALLOC_REQUIRES(mutex_);
   bool open_block(size_t needed) SPANMALLOC_REQUIRES(mutex_);
 
   Mutex mutex_{LockRank::kMetadata};
   uintptr_t next_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uintptr_t end_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
+  // In use, and to be named.
+  Block unnamed_ SPANMALLOC_GUARDED_BY(mutex_);
   SpareBlock* spare_ SPANMALLOC_GUARDED_BY(mutex_) = nullptr;
   std::atomic<size_t> mapped_bytes_{0};
   std::atomic<size_t> used_bytes_{0};

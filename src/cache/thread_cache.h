@@ -253,17 +253,18 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   }
   void note_all_lists();
 
+  // What every start writes lies close to the heads.
+  CacheOwner owner_;
+  std::atomic<bool> is_used_;
+  bool orphaned_;
   // The sum of grown_bytes() over all classes.
   size_t grown_bytes_;
-  bool orphaned_;
   // Objects that fit into the head list, from its sentinel up.
   std::array<uint16_t, kSizeClassCount> head_capacities_;
   std::array<uint8_t, kSizeClassCount> levels_;
   std::array<Reserve, kSizeClassCount> reserves_;
   // The heads at the last flush_idle().
   std::array<const FreeNode*, kSizeClassCount> resting_heads_;
-  CacheOwner owner_;
-  std::atomic<bool> is_used_;
   // A sum over the heads, when rests() was last asked.
   uintptr_t seen_heads_;
   HardenedPart hardened_;

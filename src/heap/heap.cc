@@ -268,6 +268,8 @@ ThreadCache::ListRules Heap::list_rules() const {
 }
 
 bool Heap::reclaim_before_growth() {
+  // Nothing lies anywhere before the first span: a start touches none of the cache for it.
+  if (page_heap_.in_use_bytes() == 0) return false;
   size_t drained = 0;
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
     const CacheUse use(*cache);

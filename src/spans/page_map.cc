@@ -30,7 +30,11 @@ bool PageMap::prepare(PageRange pages) {
   const size_t last = PageNumber{pages.end().value - 1}.chunk().value;
   SPANMALLOC_CHECK(last < leaves_.size(), "pages beyond the address window");
   for (size_t chunk = first; chunk <= last; ++chunk) {
-    if (leaves_[chunk].load(std::memory_order_acquire) != nullptr) continue;
+    // The first leaf's entry is written before it is read, which would cost a page fault more.
+    if (has_leaf_.load(std::memory_order_relaxed) &&
+        leaves_[chunk].load(std::memory_order_acquire) != nullptr) {
+      continue;
+    }
     MutexLock lock(mutex_);
     if (!prepare_chunk(chunk)) return false;
   }
@@ -38,13 +42,14 @@ bool PageMap::prepare(PageRange pages) {
 }
 
 bool PageMap::prepare_chunk(size_t chunk) {
+  if (!leaves_.make_writable(chunk, chunk + 1)) return false;
   if (leaves_[chunk].load(std::memory_order_relaxed) != nullptr) return true;
   const size_t first_page = chunk * kPagesPerChunk;
-  if (!leaves_.make_writable(chunk, chunk + 1)) return false;
   if (!classes_.make_writable(first_page, first_page + kPagesPerChunk)) return false;
   void* leaf = arena_.allocate(sizeof(Leaf), alignof(Leaf));
   if (leaf == nullptr) return false;
   leaves_[chunk].store(static_cast<Leaf*>(leaf), std::memory_order_release);
+  has_leaf_.store(true, std::memory_order_relaxed);
   return true;
 }
 

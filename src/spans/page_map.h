@@ -121,6 +121,7 @@ class PageMap {
   Mutex mutex_{LockRank::kPageMap};
   SparseArray<SizeClass> classes_;
   SparseArray<std::atomic<Leaf*>> leaves_;
+  std::atomic<bool> has_leaf_{false};
 };
 
 }  // namespace spanmalloc

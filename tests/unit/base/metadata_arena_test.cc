@@ -35,6 +35,13 @@ TEST(MetadataArena, MapsNothingBeforeTheFirstUse) {
   EXPECT_EQ(arena.used_bytes(), 0u);
 }
 
+TEST(MetadataArena, WhatIsHandedOutWasNotWrittenTo) {
+  MetadataArena arena;
+  const auto array = reinterpret_cast<uintptr_t>(arena.allocate_sparse(size_t{512} << 10));
+  ASSERT_NE(array, 0u);
+  EXPECT_EQ(platform::own_resident_bytes(array, size_t{512} << 10), 0u);
+}
+
 TEST(MetadataArena, RecordsAreZeroAlignedAndDisjoint) {
   MetadataArena arena;
   std::mt19937_64 random(1);
