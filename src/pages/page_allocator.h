@@ -26,6 +26,7 @@
 #include "base/units.h"
 #include "pages/address_ranges.h"
 #include "pages/chunk_bits.h"
+#include "pages/chunk_table.h"
 #include "pages/page_cache.h"
 #include "pages/page_summary.h"
 #include "pages/scavenge_index.h"
@@ -140,7 +141,7 @@ class PageAllocator {
   SparseArray<PageSummary> summaries_;
   size_t level_begin_[kLevels] = {};
   size_t window_chunks_ = 0;
-  SparseArray<ChunkBits> chunks_;
+  ChunkTable chunks_;
   ScavengeIndex index_;
   AddressRanges mapped_;
   // No free page is below it; mapped, or kNoPage when nothing is free.
