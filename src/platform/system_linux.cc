@@ -70,9 +70,20 @@ uint64_t process_random() {
   return mix(seed[0] ^ mix(seed[1] ^ mix(calls.fetch_add(1, std::memory_order_relaxed))));
 }
 
+// Not by getenv(), which calls functions for strings in code that few programs that end at once
+// run.
 const char* environment(const char* name) {
-  if (getauxval(AT_SECURE) != 0) return nullptr;
-  return environment_is_there() ? getenv(name) : nullptr;
+  if (getauxval(AT_SECURE) != 0 || !environment_is_there()) return nullptr;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const char* text = *variable;
+    const char* wanted = name;
+    while (*wanted != '\0' && *text == *wanted) {
+      ++text;
+      ++wanted;
+    }
+    if (*wanted == '\0' && *text == '=') return text + 1;
+  }
+  return nullptr;
 }
 
 bool environment_is_there() {

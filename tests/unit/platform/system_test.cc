@@ -60,6 +60,8 @@ TEST(System, EnvironmentIsRead) {
   ASSERT_TRUE(environment_is_there());
   setenv("SPANMALLOC_TEST_VARIABLE", "some text", 1);
   EXPECT_STREQ(environment("SPANMALLOC_TEST_VARIABLE"), "some text");
+  EXPECT_EQ(environment("SPANMALLOC_TEST_VARIABL"), nullptr);
+  EXPECT_EQ(environment("SPANMALLOC_TEST_VARIABLE_2"), nullptr);
   unsetenv("SPANMALLOC_TEST_VARIABLE");
   EXPECT_EQ(environment("SPANMALLOC_TEST_VARIABLE"), nullptr);
 }
