@@ -106,8 +106,15 @@ OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes, Reser
     if (begin > found) (void)platform::unmap(found, begin - found);
     if (found + room > end) (void)platform::unmap(end, found + room - end);
   }
-  platform::name_range(begin, bytes, kName);
   return {begin, begin + bytes, 0};
+}
+
+// With the first arena the first chunk is named too, so that they are one mapping: a small heap
+// saves the call.
+void OsPageSource::name_heap(Arena arena) {
+  if (!first_is_named_) platform::name_range(first_.begin, first_.bytes(), kName);
+  first_is_named_ = true;
+  platform::name_range(arena.begin, arena.bytes(), kName);
 }
 
 // Reserves behind the current arena, else somewhere in the window; empty when that fails.
@@ -134,6 +141,7 @@ bool OsPageSource::add_arena(size_t needed) {
     if (bytes == needed) return false;
     bytes = std::max(needed, align_down(bytes / 2, kChunkBytes));
   }
+  name_heap(arena);
   if (arena.begin == current_.end) {
     current_.end = arena.end;
   } else {

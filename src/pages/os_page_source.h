@@ -75,6 +75,7 @@ class OsPageSource final : public PageSource {
 
   bool map_first_chunk();
   bool add_arena(size_t needed);
+  void name_heap(Arena arena);
   Arena reserve_in_window(size_t bytes);
   using Reserve = uintptr_t (*)(size_t bytes, uintptr_t hint);
   Arena reserve_at(uintptr_t hint, size_t bytes, Reserve reserve = &platform::reserve) const;
@@ -93,6 +94,7 @@ class OsPageSource final : public PageSource {
   Arena current_;
   // The first chunk, which is Prepared from the start.
   Arena first_;
+  bool first_is_named_ = false;
   Arena rests_[kMaxRests];
 };
 
