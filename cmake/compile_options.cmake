@@ -29,6 +29,10 @@ set_source_files_properties(${PROJECT_SOURCE_DIR}/src/api/call_catching.cc
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/api/relocation_glibc.cc
   PROPERTIES COMPILE_OPTIONS "-fno-lto")
 
+# What only the C library's part of each module refers to must not be left out by LTO.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/api/module_posix.cc
+  PROPERTIES COMPILE_OPTIONS "-fno-lto")
+
 # The basic and the derived forms of operator delete stand in two files on purpose; see there.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set_source_files_properties(

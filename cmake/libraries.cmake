@@ -10,7 +10,8 @@ set(public_include
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
-add_library(spanmalloc SHARED ${objects} ${shared_objects})
+# Data lies in the order of the link: a word that is written at each start before the large tables.
+add_library(spanmalloc SHARED ${shared_objects} ${objects})
 set(version_script ${PROJECT_SOURCE_DIR}/cmake/spanmalloc.map)
 set_target_properties(spanmalloc PROPERTIES
   VERSION ${PROJECT_VERSION}
@@ -18,9 +19,10 @@ set_target_properties(spanmalloc PROPERTIES
   LINK_DEPENDS ${version_script})
 target_include_directories(spanmalloc INTERFACE ${public_include})
 # -nodefaultlibs: the C++ runtime stays out; -z defs proves that nothing of it is needed.
+# -nostartfiles: src/api/module_posix.cc has what is needed of them.
 # -z noseparate-code: code and constants in one segment, two mappings less to load.
 target_link_options(spanmalloc PRIVATE
-  -nodefaultlibs
+  -nodefaultlibs -nostartfiles
   -Wl,--version-script=${version_script}
   -Wl,-z,relro,-z,now,-z,nodelete,-z,defs,-z,noseparate-code)
 target_link_libraries(spanmalloc PRIVATE c gcc)
