@@ -54,6 +54,10 @@ inline constexpr const char* kLeftOutCases[] = {
     // The stack of a thread that is cancelled at any instruction stays as it was found: it is not
     // aligned for calls.
     "threads_cancelled_at_any_instruction_of_their_own_leave_their_caches",
+    // Whoever joins a thread that ended by the bare system call waits for ever.
+    "threads_that_end_by_the_system_call_leave_nothing",
+    "living_threads_and_children_of_fork_keep_what_they_have",
+    "what_many_threads_leave_goes_back_in_time",
     // A lock is held while fork calls the handlers. So a thread that a signal interrupted in the
     // heap cannot fork while another one, which waits for it in its handlers, does.
     "fork_in_handlers_of_all_threads",
