@@ -38,6 +38,9 @@ foreach(source IN LISTS all_sources)
     list(APPEND SPANMALLOC_CORE_SOURCES ${source})
   endif()
 endforeach()
-# Data lies in the order of the link. The heap's large tables come last, so that the small things
-# that every start touches share a page.
-list(APPEND SPANMALLOC_CORE_SOURCES ${heap_sources})
+# Data lies in the order of the link. The heap's large tables come behind the small things that every
+# start touches, so that those share a page with each other and the first of the tables, and before
+# what only forks and hardening use.
+set(heap_tables ${PROJECT_SOURCE_DIR}/src/heap/heap.cc)
+list(REMOVE_ITEM heap_sources ${heap_tables})
+list(APPEND SPANMALLOC_CORE_SOURCES ${heap_tables} ${heap_sources})
