@@ -157,6 +157,19 @@ void ThreadCache::flush(SizeClass size_class, const CentralList& central, Sentin
   }
 }
 
+void ThreadCache::flush_quarantine(CentralLists& centrals) {
+  Quarantine* quarantine = hardened_.quarantine;
+  if (quarantine == nullptr) return;
+  FreeNode sentinel{};
+  sentinel.make_sentinel(key_, 1, SealCheck::kAtFree);
+  for (size_t place = 0; quarantine->bytes() > 0; ++place) {
+    const Quarantine::Block block = quarantine->take(place);
+    auto* object = reinterpret_cast<FreeNode*>(block.address);
+    object->link_above(&sentinel, key_);
+    centrals[block.size_class].drain({object, 1}, key_);
+  }
+}
+
 size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels) {
   size_t flushed = 0;
   centrals.for_each([&](const CentralList& central, SizeClass size_class) {

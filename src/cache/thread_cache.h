@@ -153,6 +153,10 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
              FlushTo to);
 
+  // Puts the blocks of the quarantine back into their spans, unseen: whoever gets one looks whether
+  // it was written to.
+  void flush_quarantine(CentralLists& centrals);
+
   // Puts the objects of all classes whose lists are as they were at the last call back into their
   // spans; returns the bytes. A list that rests keeps whole spans from being given back.
   size_t flush_idle(CentralLists& centrals, SentinelTable& sentinels);

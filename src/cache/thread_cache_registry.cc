@@ -113,6 +113,8 @@ size_t ThreadCacheRegistry::empty_warm(CentralLists& centrals, SentinelTable& se
       emptied += cache->object_count(size_class) * kSizeClasses[size_class].object_bytes;
       cache->flush(size_class, central, sentinels, ThreadCache::FlushTo::kSpans);
     });
+    // Of a thread that did not come along into the child of a fork; others have emptied theirs.
+    cache->flush_quarantine(centrals);
     release(cache, Contents::kEmptied);
   }
   return emptied;

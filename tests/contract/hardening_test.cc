@@ -193,6 +193,39 @@ CASE(a_fault_ends_the_program_while_the_loader_is_busy) {
             -SIGSEGV);
 }
 
+// Their quarantines too.
+CASE(what_threads_held_comes_back_to_the_child_of_a_fork) {
+  constexpr size_t kThreads = 16;
+  constexpr size_t kBlocks = 500;
+  constexpr size_t kBytes = 1000;
+  static pthread_barrier_t ready;
+  pthread_barrier_init(&ready, nullptr, kThreads + 1);
+  const auto hold = [](void*) -> void* {
+    static thread_local void* blocks[kBlocks];
+    for (void*& block : blocks) {
+      block = malloc(kBytes);
+      memset(block, 1, kBytes);
+    }
+    for (void* block : blocks) free(block);
+    pthread_barrier_wait(&ready);
+    pthread_barrier_wait(&ready);
+    return nullptr;
+  };
+  pthread_t threads[kThreads];
+  for (pthread_t& thread : threads) {
+    if (pthread_create(&thread, nullptr, hold, nullptr) != 0) abort();
+  }
+  pthread_barrier_wait(&ready);
+  const int child = contract::run_in_child(30, [] {
+    const size_t before = contract::resident_bytes();
+    malloc_trim(0);
+    EXPECT(contract::resident_bytes() + kThreads * kBlocks * kBytes / 2 < before);
+  });
+  EXPECT_EQ(child, 0);
+  pthread_barrier_wait(&ready);
+  for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+}
+
 CASE(places_differ_from_run_to_run) {
   if (level() < 2) return;
   const Places first = places_of_a_run();
