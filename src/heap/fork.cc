@@ -230,6 +230,7 @@ namespace {
 // In any child, also of a fork within a fork.
 void forget_parent() {
   Heap::note_new_identity();
+  platform::number_threads_anew();
   // A thread that has not got a cache yet is counted when it does.
   heap.scavenger().forget_thread(thread_cache_was_given ? 1 : 0);
   heap.holes().forget_thread();

@@ -45,16 +45,40 @@ void note_new_process();
 // True when the calling thread is the only one of the process; false also when unknown.
 bool is_only_thread();
 
-// A number that differs between living threads, from 1 up, below 2^30. The thread that goes on in
-// the child of a fork keeps its own.
+// Numbers for threads: they are counted, as long as numbers last, since the child of a fork has no
+// thread that was counted before but one. Then they follow from the kernel's, which differ between
+// living threads.
+class ThreadNumbers {
+ public:
+  static constexpr uint32_t kMax = (uint32_t{1} << 30) - 1;
+  // The kernel's are below 2^22 (PID_MAX_LIMIT).
+  static constexpr uint32_t kLastCounted = kMax - (uint32_t{1} << 22);
+
+  constexpr explicit ThreadNumbers(uint32_t counted = 0) : counted_(counted) {}
+
+  // A number for a thread that has none.
+  uint32_t next(uint32_t kernel_thread_id);
+  // For the child of a fork, whose only thread keeps its number: where the parent has no numbers
+  // left to count, counts anew.
+  void count_anew(uint32_t survivor);
+
+ private:
+  // The last that was given.
+  std::atomic<uint32_t> counted_;
+};
+
+SPANMALLOC_COLD uint32_t new_thread_number();
+
+// A number that differs between living threads, from 1 up to ThreadNumbers::kMax. The thread that
+// goes on in the child of a fork keeps its own.
 inline uint32_t thread_number() {
-  static constinit std::atomic<uint32_t> last_number{0};
   static constinit thread_local uint32_t number SPANMALLOC_INITIAL_EXEC_TLS = 0;
-  if (SPANMALLOC_UNLIKELY(number == 0)) {
-    number = last_number.fetch_add(1, std::memory_order_relaxed) % 0x3fffffff + 1;
-  }
+  if (SPANMALLOC_UNLIKELY(number == 0)) number = new_thread_number();
   return number;
 }
+
+// For the child of a fork: its threads to come get numbers that none of its own has.
+void number_threads_anew();
 
 }  // namespace spanmalloc::platform
 

@@ -16,6 +16,7 @@
 #include "platform/errno_guard.h"
 #include "platform/processor_set_linux.h"
 #include "platform/raw_file_linux.h"
+#include "platform/sleeping_thread.h"
 
 namespace spanmalloc::platform {
 
@@ -25,6 +26,8 @@ constinit pthread_key_t exit_key = 0;
 constinit std::atomic<bool> exit_key_is_made{false};
 
 constinit std::atomic<pid_t> known_process{0};
+
+constinit ThreadNumbers thread_numbers;
 
 using Body = void (*)(void*);
 
@@ -160,6 +163,28 @@ bool shares_memory_with_parent() {
 
 void note_new_process() {
   known_process.store(getpid());
+}
+
+uint32_t ThreadNumbers::next(uint32_t kernel_thread_id) {
+  // Relaxed: a number is all that is given. It is passed by the threads at most that come at once.
+  if (counted_.load(std::memory_order_relaxed) < kLastCounted) {
+    const uint32_t number = counted_.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (number <= kLastCounted) return number;
+  }
+  return kLastCounted + kernel_thread_id;
+}
+
+void ThreadNumbers::count_anew(uint32_t survivor) {
+  if (counted_.load(std::memory_order_relaxed) < kLastCounted) return;
+  counted_.store(survivor < kLastCounted ? survivor : 0, std::memory_order_relaxed);
+}
+
+uint32_t new_thread_number() {
+  return thread_numbers.next(static_cast<uint32_t>(kernel_thread_id()));
+}
+
+void number_threads_anew() {
+  thread_numbers.count_anew(thread_number());
 }
 
 bool is_only_thread() {
