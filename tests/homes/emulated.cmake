@@ -9,6 +9,8 @@ set(SPANMALLOC_LEFT_OUT
     SpanAllocatorDeathTest.GuardsThatTheSystemDoesNotOpenWait  # the same
     HugePages.CollapseKeepsWhatMemoryHolds  # any advice succeeds and most does nothing
     HugePages.APartThatIsReleasedIsSplitOff
+    HugePages.APieceThatReachesIntoTheNextOneSplitsThatToo
+    SparseArray.LargePiecesLieInNoHugePages
     Thread.TheChildOfAForkIsTheOnlyThread  # the emulator has a thread of its own
     CodePlace.IsThatOfTheLoader  # the emulator's names of files, in its folder of libraries
     VirtualMemory.RefusedRequestsSaySoAndChangeNothing  # releases what is not mapped, and succeeds
