@@ -10,7 +10,6 @@
 #include <ctime>
 
 #include "platform/errno_guard.h"
-#include "platform/own_files.h"
 #include "platform/processor_set_linux.h"
 
 namespace spanmalloc::platform {
@@ -96,10 +95,9 @@ int process_id() {
 
 void write_error(const char* text, size_t length) {
   ErrnoGuard errno_guard;
-  const ErrorOutput output;
   while (length > 0) {
     // The raw call: the library's own is a point where a thread may be cancelled.
-    const long written = syscall(SYS_write, output.descriptor(), text, length);
+    const long written = syscall(SYS_write, STDERR_FILENO, text, length);
     if (written <= 0) return;
     text += written;
     length -= static_cast<size_t>(written);
@@ -107,7 +105,6 @@ void write_error(const char* text, size_t length) {
 }
 
 void abort_process() {
-  take_error_output_along();
   abort();
 }
 

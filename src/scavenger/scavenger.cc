@@ -6,7 +6,6 @@
 #include "base/text_writer.h"
 #include "platform/call_filter.h"
 #include "platform/futex.h"
-#include "platform/own_files.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 
@@ -207,8 +206,6 @@ size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, Epoc
 
 void Scavenger::call_back(EpochCause cause, bool was_pressed) {
   const PressureCallback callback = callback_.load(std::memory_order_acquire);
-  // It may want the program's files. What was passed is told by the next thread, which has them.
-  if (callback != nullptr && platform::has_left_files_of_process()) return;
   const size_t excess = page_heap_.excess_bytes();
   if (cause == EpochCause::kTimer) limit_was_told_ = false;
   // Once an epoch; if it is passed again meanwhile, the next one tells.

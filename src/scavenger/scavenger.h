@@ -154,8 +154,6 @@ class Scavenger {
 
   static void thread_body(void* self);
   void run();
-  void leave_files();
-  void end_thread_without_files();
   void start_thread();
   void forget_refusal();
   void restart();
@@ -230,9 +228,6 @@ class Scavenger {
   // The context is stored first, and read last.
   std::atomic<PressureCallback> callback_{nullptr};
   std::atomic<void*> callback_context_{nullptr};
-  // Set when the thread that runs, or ran last, began without a function to call: it has files of
-  // its own.
-  std::atomic<bool> has_left_files_{false};
 
   // The following belong to the tick under way.
   HugePageKeeper huge_pages_;

@@ -5,7 +5,6 @@
 #include "base/mutex.h"
 #include "platform/call_filter.h"
 #include "platform/futex.h"
-#include "platform/own_files.h"
 #include "platform/sleeping_thread.h"
 #include "platform/system.h"
 #include "platform/thread.h"
@@ -184,11 +183,9 @@ bool Scavenger::set_pressure_callback(PressureCallback callback, void* context) 
   // the context has both of one call. Release, and acquire there: in this order.
   callback_.store(nullptr, std::memory_order_release);
   callback_context_.store(context, std::memory_order_release);
-  callback_.store(callback, std::memory_order_seq_cst);
+  callback_.store(callback, std::memory_order_release);
   if (callback == nullptr) return true;
   if (!can_run()) return false;
-  // Sequentially consistent, as in leave_files(): either this is seen, or there the function.
-  if (has_left_files_.load(std::memory_order_seq_cst)) end_thread_without_files();
   if (state_.load(std::memory_order_relaxed) == kParked) wake();
   forget_refusal();
   start_thread();
@@ -279,23 +276,6 @@ void Scavenger::forget_refusal() {
   (void)state_.compare_exchange_strong(expected, kNoThread, std::memory_order_relaxed);
 }
 
-// A function of the program's may use its files: with one to call, the thread stays with them.
-void Scavenger::leave_files() {
-  has_left_files_.store(true, std::memory_order_seq_cst);
-  if (callback_.load(std::memory_order_seq_cst) == nullptr) {
-    platform::leave_files_of_process();
-  } else {
-    has_left_files_.store(false, std::memory_order_relaxed);
-  }
-}
-
-void Scavenger::end_thread_without_files() {
-  if (is_background_thread() || platform::shares_memory_with_parent()) return;
-  sent_away_.fetch_add(1, std::memory_order_relaxed);
-  wait_until_thread_is_gone();
-  let_thread_return();
-}
-
 void Scavenger::thread_body(void* self) {
   static_cast<Scavenger*>(self)->run();
 }
@@ -312,18 +292,12 @@ void Scavenger::run() {
   runs_scavenger = true;
   thread_id_.store(platform::kernel_thread_id(), std::memory_order_relaxed);
   next_last_look_ns_ = clock_.monotonic_ns() + kLastLookNs;
-  leave_files();
   size_t idle_epochs = 0;
   while (true) {
     const uint64_t started = clock_.monotonic_ns();
     const EpochResult result = run_epoch(SIZE_MAX, EpochCause::kTimer);
     // A pressure callback has forked, and returned in the child.
     if (!is_background_thread()) return;
-    // Whoever set the function has waited for the end of this thread in vain.
-    if (callback_.load(std::memory_order_relaxed) != nullptr &&
-        platform::has_left_files_of_process() && !end_thread(kRunning)) {
-      return;
-    }
     idle_epochs = result.did_something() ? 0 : idle_epochs + 1;
     if (idle_epochs < epochs_before_park()) {
       if (!sleep_until_next_epoch(started, &idle_epochs)) return;

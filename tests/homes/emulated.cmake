@@ -34,8 +34,7 @@ set(SPANMALLOC_LEFT_OUT_TESTS
     contract.options_test contract.spawn_test contract.silent_kernel_test contract.refusals_test
     contract.limits_test contract.some_of_limits_test contract.some_of_refusals_test
     contract.guards_as_mappings contract.sampling_with_mappings contract.mappings_test.hardening=3
-    contract.namespaces_test contract.thread_files_test contract.memory_limit_test
-    contract.pressure_callback_test
+    contract.namespaces_test contract.memory_limit_test contract.pressure_callback_test
     contract.cgroup_limit_test contract.cancel_test contract.sleeping_threads_test
     contract.huge_pages_test contract.fork_children_test contract.limits_threads
     contract.bare_fork_test
