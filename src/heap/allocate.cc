@@ -18,7 +18,7 @@ namespace {
 // Free bits of the class from wherever they can be had, the heap's growth last.
 SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
   const CentralList central = heap.central(size_class);
-  Claim claim = central.claim(Growth::kWithinStep);
+  Claim claim = central.claim(Growth::kForbidden);
   if (claim.empty() && heap.reclaim_before_growth()) claim = central.claim(Growth::kForbidden);
   if (claim.empty()) {
     claim = central.claim(Growth::kAllowed);

@@ -86,9 +86,8 @@ class Heap {
   // The lists that a thread cache makes next.
   ThreadCache::ListRules list_rules() const;
 
-  // Makes free memory available before the heap, or what it uses, grows: what rests in the calling
-  // thread's cache, and what lies in depots and waiting caches if there is enough of it. True when
-  // something was.
+  // Makes free memory available before the heap grows: what rests in the calling thread's cache,
+  // and what lies in depots and waiting caches if there is enough of it. True when something was.
   bool reclaim_before_growth();
 
   // Makes all free memory available that can be reached from this thread, at the edge of failure.

@@ -28,7 +28,7 @@ constexpr size_t kMovePagesBytes = size_t{128} << 10;
 
 Span* new_span(PageCount count, PageCount alignment) {
   SpanAllocator& spans = heap.spans();
-  Span* span = spans.new_large(count, alignment, Growth::kWithinStep);
+  Span* span = spans.new_large(count, alignment, Growth::kForbidden);
   if (span == nullptr && heap.reclaim_before_growth()) {
     span = spans.new_large(count, alignment, Growth::kForbidden);
   }

@@ -18,11 +18,6 @@ constexpr size_t kMaxCachedRequest = PageCache::kPages / 4;
 constexpr PageCount kMaxGrowthStep = pages_for(size_t{64} << 20);
 constexpr size_t kGrowthDivisor = 8;
 
-// Pages by which those in use become more within a step: this part of them, and at least so many.
-// With half a MiB, a heap of 4 MiB touches all its pages as lists that rest come and go.
-constexpr size_t kStepDivisor = 16;
-constexpr PageCount kLeastStep = pages_for(size_t{1} << 20);
-
 // A process that never needs more than this stays without huge pages.
 constexpr PageCount kHugePageThreshold{kPagesPerChunk};
 
@@ -92,7 +87,6 @@ PageAllocation PageHeap::allocate_locked(PageCount count, PageCount alignment, G
   if (!open_ || count.value == 0 || count > window_.size || alignment > window_.size) return {};
   // Page numbers are aligned as far as the window's base is.
   if (!is_aligned(window_.base, alignment.bytes().value)) return {};
-  if (growth == Growth::kWithinStep && count_of(in_use_) >= step_end_) return {};
 
   PageAllocation allocation = take(count, alignment);
   if (!allocation.ok() && growth == Growth::kAllowed && may_come_into_use(count)) {
@@ -101,9 +95,7 @@ PageAllocation PageHeap::allocate_locked(PageCount count, PageCount alignment, G
     if (alignment.value > kPagesPerChunk) needed += alignment - PageCount{kPagesPerChunk};
     if (grow(needed)) allocation = take(count, alignment);
   }
-  if (!allocation.ok()) return allocation;
-  count_allocation(allocation);
-  if (growth != Growth::kWithinStep) step_end_ = end_of_step();
+  if (allocation.ok()) count_allocation(allocation);
   return allocation;
 }
 
@@ -155,11 +147,6 @@ PageAllocation PageHeap::allocate_at_locked(PageRange wanted, Growth growth) {
   return allocation;
 }
 
-PageCount PageHeap::end_of_step() const {
-  const PageCount in_use = count_of(in_use_);
-  return in_use + std::max(kLeastStep, PageCount{in_use.value / kStepDivisor});
-}
-
 void PageHeap::count_allocation(const PageAllocation& allocation) {
   ++allocations_;
   add(in_use_, allocation.pages.count);
@@ -191,7 +178,6 @@ void PageHeap::free_recorded(PageRange pages, Backing backing, RecordPool& recor
 
 void PageHeap::free_locked(PageRange pages, Backing backing) {
   subtract(in_use_, pages.count);
-  step_end_ = std::min(step_end_, end_of_step());
   if (backing == Backing::kReleased) {
     pages_.free_released(pages);
     add(released_, pages.count);

@@ -28,11 +28,8 @@
 
 namespace spanmalloc {
 
-// Whether a request may get memory from the page source. One within a step is also refused when the
-// pages in use have become a step more, so that its caller looks first for what can be used again:
-// free memory of one size would else take up what all others could share. A step begins with any
-// other request, and moves down as pages are freed.
-enum class Growth { kWithinStep, kForbidden, kAllowed };
+// Whether a request may get memory from the page source.
+enum class Growth { kForbidden, kAllowed };
 
 struct PageHeapStats {
   PageCount mapped;
@@ -251,7 +248,6 @@ class PageHeap {
   void free_locked(PageRange pages, Backing backing) SPANMALLOC_REQUIRES(mutex_);
   PageAllocation take(PageCount count, PageCount alignment) SPANMALLOC_REQUIRES(mutex_);
   void count_allocation(const PageAllocation& allocation) SPANMALLOC_REQUIRES(mutex_);
-  PageCount end_of_step() const SPANMALLOC_REQUIRES(mutex_);
   bool grow(PageCount needed) SPANMALLOC_REQUIRES(mutex_);
   bool grow_at(PageNumber end, PageCount needed) SPANMALLOC_REQUIRES(mutex_);
   bool ensure_metadata(size_t bytes) SPANMALLOC_REQUIRES(mutex_);
@@ -315,8 +311,6 @@ class PageHeap {
   std::atomic<size_t> in_use_{0};
   // The most pages in use since take_use() was called.
   size_t peak_in_use_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
-  // Pages in use at which this step ends, see Growth.
-  PageCount step_end_ SPANMALLOC_GUARDED_BY(mutex_){};
   std::atomic<size_t> free_retained_{0};
   std::atomic<size_t> released_{0};
   // In bytes; written under the locks of the central lists.

@@ -25,7 +25,7 @@ PageHeap::Recorded SpanAllocator::allocate(PageCount count, PageCount alignment,
                                            GuardPages& guards) {
   const PageHeap::Recorded with_guards =
       page_heap_.allocate_recorded(count + guards.total(), alignment, growth, records_);
-  if (with_guards.record != nullptr || !guards.any() || growth != Growth::kAllowed) {
+  if (with_guards.record != nullptr || !guards.any() || growth == Growth::kForbidden) {
     return with_guards;
   }
   guards = {};

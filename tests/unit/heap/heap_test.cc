@@ -312,23 +312,6 @@ TEST_F(HeapAsAWhole, DepotsAreReclaimedBeforeTheHeapGrows) {
   EXPECT_FALSE(heap.reclaim_before_growth()) << "they are empty now";
 }
 
-// Free memory of one size would else take up the free pages, and other sizes make the heap grow.
-TEST_F(HeapAsAWhole, DepotsAreReclaimedBeforeFreePagesAreUsedUp) {
-  // Pages that are free and more than enough.
-  std::vector<void*> large;
-  for (int count = 0; count < 64; ++count) large.push_back(allocate(256 * kKiB));
-  for (void* block : large) deallocate(block);
-  large.resize(large.size() / 2);
-  for (int attempt = 0; attempt < 10; ++attempt) {
-    std::vector<void*> blocks;
-    for (int count = 0; count < 40000; ++count) blocks.push_back(allocate(100));
-    for (void* block : blocks) deallocate(block);
-    for (void*& block : large) block = allocate(256 * kKiB);
-    EXPECT_LT(heap.centrals().depot_bytes(), kMiB + kMiB / 2);
-    for (void* block : large) deallocate(block);
-  }
-}
-
 TEST_F(HeapAsAWhole, MemoryFreedInOneSizeServesEveryOther) {
   size_t mapped = 0;
   for (int round = 0; round < 3; ++round) {

@@ -88,31 +88,6 @@ TEST(PageHeap, GrowthCanBeForbidden) {
   EXPECT_FALSE(test.allocate(1, 1, Growth::kForbidden).ok());
 }
 
-// A step is 1 MiB in a small heap, 128 pages.
-TEST(PageHeap, AStepEndsAndTheNextRequestBeginsAnother) {
-  TestHeap test;
-  EXPECT_FALSE(test.allocate(1, 1, Growth::kWithinStep).ok());
-  ASSERT_TRUE(test.allocate(1).ok());
-  const PageAllocation rest = test.allocate(128, 1, Growth::kWithinStep);
-  ASSERT_TRUE(rest.ok());
-  EXPECT_FALSE(test.allocate(1, 1, Growth::kWithinStep).ok()) << "129 pages are in use";
-  EXPECT_TRUE(test.allocate(1, 1, Growth::kForbidden).ok());
-  EXPECT_TRUE(test.allocate(1, 1, Growth::kWithinStep).ok());
-  test.heap.check_invariants();
-}
-
-TEST(PageHeap, AStepMovesDownAsPagesAreFreed) {
-  TestHeap test;
-  ASSERT_TRUE(test.allocate(1).ok());
-  const PageAllocation most = test.allocate(300);
-  ASSERT_TRUE(most.ok());
-  test.heap.free(most.pages);
-  // Pages that are free and backed are no reason to let the use grow unseen.
-  ASSERT_TRUE(test.allocate(128, 1, Growth::kWithinStep).ok());
-  EXPECT_FALSE(test.allocate(1, 1, Growth::kWithinStep).ok());
-  test.heap.check_invariants();
-}
-
 TEST(PageHeap, AlignsEveryPowerOfTwo) {
   TestHeap test(kTiB);
   for (size_t alignment = 1; alignment <= kTiB / kPageBytes / 64; alignment *= 2) {
