@@ -56,13 +56,21 @@ class ThreadNumbers {
 
   constexpr explicit ThreadNumbers(uint32_t counted = 0) : counted_(counted) {}
 
-  // A number for a thread that has none.
-  uint32_t next(uint32_t kernel_thread_id);
+  // A number for a thread that has none; `kernel_thread_id()` tells the kernel's, by a system call,
+  // and is called only when all numbers are counted.
+  template <typename KernelThreadId>
+  uint32_t next(KernelThreadId&& kernel_thread_id) {
+    const uint32_t number = count();
+    return number != 0 ? number : kLastCounted + kernel_thread_id();
+  }
   // For the child of a fork, whose only thread keeps its number: where the parent has no numbers
   // left to count, counts anew.
   void count_anew(uint32_t survivor);
 
  private:
+  // The next to count; 0 when all are counted.
+  uint32_t count();
+
   // The last that was given.
   std::atomic<uint32_t> counted_;
 };

@@ -165,13 +165,13 @@ void note_new_process() {
   known_process.store(getpid());
 }
 
-uint32_t ThreadNumbers::next(uint32_t kernel_thread_id) {
+uint32_t ThreadNumbers::count() {
   // Relaxed: a number is all that is given. It is passed by the threads at most that come at once.
   if (counted_.load(std::memory_order_relaxed) < kLastCounted) {
     const uint32_t number = counted_.fetch_add(1, std::memory_order_relaxed) + 1;
     if (number <= kLastCounted) return number;
   }
-  return kLastCounted + kernel_thread_id;
+  return 0;
 }
 
 void ThreadNumbers::count_anew(uint32_t survivor) {
@@ -180,7 +180,7 @@ void ThreadNumbers::count_anew(uint32_t survivor) {
 }
 
 uint32_t new_thread_number() {
-  return thread_numbers.next(static_cast<uint32_t>(kernel_thread_id()));
+  return thread_numbers.next([] { return static_cast<uint32_t>(kernel_thread_id()); });
 }
 
 void number_threads_anew() {

@@ -137,11 +137,19 @@ TEST(Thread, NumberIsStableNotZeroAndDiffersBetweenThreads) {
 TEST(ThreadNumbers, DifferBetweenLivingThreadsAlsoWhenAllAreCounted) {
   constexpr uint32_t kLast = ThreadNumbers::kLastCounted;
   ThreadNumbers numbers(kLast - 2);
-  EXPECT_EQ(numbers.next(7), kLast - 1);
-  EXPECT_EQ(numbers.next(7), kLast);
+  int asked = 0;
+  const auto identity = [&](uint32_t thread_id) {
+    return [&asked, thread_id] {
+      ++asked;
+      return thread_id;
+    };
+  };
+  EXPECT_EQ(numbers.next(identity(7)), kLast - 1);
+  EXPECT_EQ(numbers.next(identity(7)), kLast);
+  EXPECT_EQ(asked, 0) << "a start would make a system call more";
   constexpr uint32_t kMaxThreadId = 4'194'304;
   for (const uint32_t thread_id : {1u, 2u, 70'000u, kMaxThreadId}) {
-    const uint32_t number = numbers.next(thread_id);
+    const uint32_t number = numbers.next(identity(thread_id));
     EXPECT_EQ(number, kLast + thread_id);
     EXPECT_LE(number, ThreadNumbers::kMax);
     EXPECT_LT(uint64_t{number} << 2, uint64_t{1} << 32) << "with two bits beside it";
@@ -152,12 +160,12 @@ TEST(ThreadNumbers, OfAChildDifferFromThatOfTheThreadThatForked) {
   constexpr uint32_t kLast = ThreadNumbers::kLastCounted;
   ThreadNumbers usual(100);
   usual.count_anew(3);
-  EXPECT_EQ(usual.next(7), 101u) << "there are numbers left";
+  EXPECT_EQ(usual.next([] { return 7u; }), 101u) << "there are numbers left";
   for (const uint32_t survivor : {1u, kLast - 1, kLast, kLast + 7}) {
     ThreadNumbers numbers(kLast);
     numbers.count_anew(survivor);
     for (uint32_t thread_id = 8; thread_id < 20; ++thread_id) {
-      EXPECT_NE(numbers.next(thread_id), survivor);
+      EXPECT_NE(numbers.next([&] { return thread_id; }), survivor);
     }
   }
 }
