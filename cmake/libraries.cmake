@@ -19,13 +19,14 @@ set_target_properties(spanmalloc PROPERTIES
   LINK_DEPENDS ${version_script})
 target_include_directories(spanmalloc INTERFACE ${public_include})
 # -nodefaultlibs: the C++ runtime stays out; -z defs proves that nothing of it is needed.
-# -nostartfiles: src/api/module_posix.cc has what is needed of them.
+# -nostartfiles: src/api/module_posix.cc has what is needed of them but crtendS.o, which comes last:
+# it ends the tables for unwinding, which some unwinders (LLVM's) read up to that end.
 # -z noseparate-code: code and constants in one segment, two mappings less to load.
 target_link_options(spanmalloc PRIVATE
   -nodefaultlibs -nostartfiles
   -Wl,--version-script=${version_script}
   -Wl,-z,relro,-z,now,-z,nodelete,-z,defs,-z,noseparate-code)
-target_link_libraries(spanmalloc PRIVATE c gcc)
+target_link_libraries(spanmalloc PRIVATE c gcc -l:crtendS.o)
 
 add_library(spanmalloc_static STATIC ${objects})
 set_target_properties(spanmalloc_static PROPERTIES

@@ -52,6 +52,10 @@ def dynamic_faults(library):
         yield 'has no read-only relocation segment'
     if re.search(r'GNU_STACK.*\bRWE\b', headers):
         yield 'wants an executable stack'
+    # Unwinders that find no entry in the index read on up to the terminator.
+    frames = tool('readelf', '--debug-dump=frames', library).rstrip()
+    if not frames.endswith('ZERO terminator') or frames.count('ZERO terminator') != 1:
+        yield 'has tables for unwinding without an end, or with two'
 
 
 def export_faults(library, script, header):
