@@ -4,8 +4,9 @@
 
 extern "C" {
 
-// By its address the C library knows to whom handlers of forks and of the end of the program
-// belong.
+// By its value the C library knows to whom handlers of forks and of the end of the program belong:
+// null is the program, whose handlers stay to the end, as those of a library that is never unloaded
+// may.
 extern void* const __dso_handle;
 void* const __dso_handle = nullptr;
 

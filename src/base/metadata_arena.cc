@@ -36,7 +36,7 @@ MetadataArena::Block MetadataArena::map_block(size_t bytes, Naming naming) {
   const uintptr_t mapped = platform::map(block, 0);
   if (mapped == 0) return {};
   if (naming == Naming::kNow) name_block({mapped, block});
-  // Where the kernel gives huge pages unasked, the header alone would cost one.
+  // Where the kernel gives huge pages unasked, the first byte in use would cost one.
   if (block >= platform::kHugePageBytes) {
     platform::advise_huge_pages(mapped, block, platform::HugePages::kRefuse);
   }
