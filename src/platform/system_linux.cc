@@ -12,6 +12,10 @@
 #include "platform/errno_guard.h"
 #include "platform/processor_set_linux.h"
 
+// The C library's own name for the environment. `environ` a program may define for itself. The
+// header of musl does not declare it.
+extern "C" char** __environ;
+
 namespace spanmalloc::platform {
 
 namespace {
@@ -73,7 +77,7 @@ uint64_t process_random() {
 // run.
 const char* environment(const char* name) {
   if (getauxval(AT_SECURE) != 0 || !environment_is_there()) return nullptr;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
+  for (char** variable = __environ; *variable != nullptr; ++variable) {
     const char* text = *variable;
     const char* wanted = name;
     while (*wanted != '\0' && *text == *wanted) {
@@ -86,7 +90,7 @@ const char* environment(const char* name) {
 }
 
 bool environment_is_there() {
-  return environ != nullptr;
+  return __environ != nullptr;
 }
 
 int process_id() {
