@@ -334,7 +334,13 @@ bool Scavenger::sleep_until_next_epoch(uint64_t started_ns, size_t* idle_epochs)
     if (is_to_end()) return end_thread(kRunning);
     now = clock_.monotonic_ns();
     if (hastened_.load(std::memory_order_relaxed) == 0 || epoch_is_over(started_ns, now)) continue;
-    if (now < earliest && !tick_rest().sleep(earliest - now)) return end_thread(kRunning);
+    if (now < earliest) {
+      // Of a long epoch this is long too. The word stays set, so the wait above returns at once.
+      if (!tick_rest().sleep(std::min(earliest - now, kLastLookNs))) return end_thread(kRunning);
+      now = clock_.monotonic_ns();
+      if (now < earliest) continue;
+      if (is_to_end()) return end_thread(kRunning);
+    }
     if (run_epoch(SIZE_MAX, EpochCause::kChange).did_something()) *idle_epochs = 0;
     if (!is_background_thread()) return false;
     now = clock_.monotonic_ns();

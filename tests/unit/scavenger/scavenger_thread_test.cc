@@ -100,14 +100,18 @@ class StandingClock final : public ScavengerClock {
   void sleep_ns(uint64_t nanoseconds, std::atomic<uint32_t>&) override {
     now_ns_.fetch_add(nanoseconds);
     slept_ns_.fetch_add(nanoseconds);
+    if (const auto call = at_sleep_.load(); call != nullptr) call();
   }
 
+  // Called after each sleep, by who slept.
+  void call_at_sleep(void (*call)()) { at_sleep_.store(call); }
   void advance(uint64_t nanoseconds) { now_ns_.fetch_add(nanoseconds); }
   uint64_t slept_ns() const { return slept_ns_.load(); }
 
  private:
   std::atomic<uint64_t> now_ns_{1};
   std::atomic<uint64_t> slept_ns_{0};
+  std::atomic<void (*)()> at_sleep_{nullptr};
 };
 
 // Beyond its limit, with a function of the program that is called in each tick.
@@ -156,10 +160,29 @@ TEST(ScavengerThread, AChangeDuringATickIsNotSleptOver) {
   ASSERT_NE(test.spans.new_large(pages_for(20 * kMiB), PageCount{1}, Growth::kAllowed), nullptr);
   test.is_held.store(false);
   // A tenth of an epoch later, which takes no time here.
-  for (int round = 0; round < 30'000 && test.clock.slept_ns() == 0; ++round) {
+  constexpr uint64_t kTenthNs = 360'000 * kNsPerMs;
+  for (int round = 0; round < 30'000 && test.clock.slept_ns() < kTenthNs; ++round) {
     platform::sleep_ns(kNsPerMs);
   }
-  EXPECT_EQ(test.clock.slept_ns(), 360'000 * kNsPerMs);
+  EXPECT_EQ(test.clock.slept_ns(), kTenthNs);
+}
+
+TEST(ScavengerThread, SeesThatItIsSwitchedOffWhileItHoldsAnEarlyTickBack) {
+  using Parts = Told<StandingClock>;
+  static Parts& test = *new Parts(3'600'000);
+  ASSERT_NE(test.kept, nullptr);
+  test.clock.call_at_sleep([] { (void)test.options.set(Option::kScavenger, 0); });
+  test.is_held.store(true);
+  ASSERT_TRUE(test.scavenger.set_pressure_callback(&Parts::note, &test));
+  ASSERT_TRUE(test.is_called(1));
+  ASSERT_TRUE(test.spans.delete_large(test.kept));
+  test.scavenger.note_pages_freed();
+  test.is_held.store(false);
+  for (int round = 0; round < 30'000 && test.scavenger.has_thread(); ++round) {
+    platform::sleep_ns(kNsPerMs);
+  }
+  EXPECT_FALSE(test.scavenger.has_thread());
+  EXPECT_EQ(test.clock.slept_ns(), 10'000 * kNsPerMs) << "it looks whether it is the last as often";
 }
 
 TEST(ScavengerThread, ALimitThatIsPassedTimeAndAgainIsToldOnceAnEpoch) {
