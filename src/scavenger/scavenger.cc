@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/mutex.h"
 #include "base/text_writer.h"
 #include "platform/call_filter.h"
 #include "platform/futex.h"
@@ -84,9 +85,14 @@ void Scavenger::update_watch() {
 
 void Scavenger::start_epoch(EpochCause cause) {
   const PageHeap::Use use = page_heap_.take_use();
-  // In this order: a change in between is measured by what was before.
-  hastened_.store(0, std::memory_order_relaxed);
-  in_use_at_epoch_.store(page_heap_.in_use_bytes(), std::memory_order_relaxed);
+  {
+    // Pages come into use and become free under this lock: before this section, and then they are
+    // measured by it, or after it, and then who changed them sees both stores. Without it, one may
+    // be compared with what was before, or meet the 1 of before, and nobody ticks for it.
+    MutexLock lock(page_heap_.mutex());
+    hastened_.store(0, std::memory_order_relaxed);
+    in_use_at_epoch_.store(page_heap_.in_use_bytes(), std::memory_order_relaxed);
+  }
   // What lies idle grows no older by a change elsewhere.
   if (cause != EpochCause::kChange || policy() == ReleasePolicy::kPeak) page_heap_.start_epoch();
   limit_keeper_.start_epoch();
