@@ -231,8 +231,9 @@ namespace {
 void forget_parent() {
   Heap::note_new_identity();
   platform::number_threads_anew();
-  // A thread that has not got a cache yet is counted when it does.
-  heap.scavenger().forget_thread(thread_cache_was_given ? 1 : 0);
+  // A thread that has not got a cache yet is counted when it does; one that gave its cache back
+  // gets no other, and nobody would count it out.
+  heap.scavenger().forget_thread(thread_is_counted ? 1 : 0);
   heap.holes().forget_thread();
   for (Waiting& slot : waiting) {
     if (slot.thread.load() == platform::thread_number()) continue;

@@ -16,6 +16,7 @@ namespace spanmalloc {
 constinit HeapTables heap_tables{};
 constinit Heap heap{heap_tables};
 constinit thread_local bool thread_cache_was_given SPANMALLOC_INITIAL_EXEC_TLS = false;
+constinit thread_local bool thread_is_counted SPANMALLOC_INITIAL_EXEC_TLS = false;
 
 namespace {
 
@@ -210,6 +211,7 @@ ThreadCache* Heap::attach_thread() {
     return nullptr;
   }
   if (is_told_of_end) tie_to_thread(cache);
+  thread_is_counted = true;
   scavenger_.note_thread_start();
   scavenger_.note_unseen_ends();
   return cache;
@@ -257,6 +259,7 @@ void Heap::on_thread_exit(void*) {
     heap.registry_.release(cache, ThreadCacheRegistry::Contents::kKept);
   }
   heap.scavenger_.note_thread_end();
+  thread_is_counted = false;
 }
 
 ThreadCache::ListRules Heap::list_rules() const {

@@ -1,4 +1,5 @@
 // Forks that come where only a signal handler can fork: the tests stand still there and fork.
+#include <pthread.h>
 #include <semaphore.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,6 +104,36 @@ TEST_F(ForkTest, AThreadThatGetsItsCacheInTheChildIsCountedOnce) {
     is_counted_once = waitpid(child, &status, 0) == child && status == 0;
   }).join();
   EXPECT_TRUE(is_counted_once);
+}
+
+// Destructors run in rounds: the first that finds the cache given back forks.
+TEST_F(ForkTest, AThreadThatGaveItsCacheBackIsNotCountedInTheChild) {
+  static pthread_key_t key;
+  static bool is_not_counted;
+  is_not_counted = false;
+  ASSERT_EQ(pthread_key_create(&key,
+                               [](void* value) {
+                                 if (own_thread_cache() != nullptr) {
+                                   (void)pthread_setspecific(key, value);
+                                   return;
+                                 }
+                                 const pid_t child = fork();
+                                 if (child == 0) {
+                                   // As when the child's first thread gets a cache.
+                                   heap.scavenger().note_thread_start();
+                                   _exit(heap.scavenger().live_threads() == 1 ? 0 : 1);
+                                 }
+                                 int status = -1;
+                                 is_not_counted =
+                                     waitpid(child, &status, 0) == child && status == 0;
+                               }),
+            0);
+  std::thread([] {
+    deallocate(allocate(100));
+    (void)pthread_setspecific(key, &key);
+  }).join();
+  EXPECT_TRUE(is_not_counted);
+  (void)pthread_key_delete(key);
 }
 
 TEST_F(ForkTest, AThreadIsCountedOutWhenItIsFoundToHaveEnded) {
