@@ -110,8 +110,8 @@ OsPageSource::Arena OsPageSource::reserve_at(uintptr_t hint, size_t bytes, Reser
   return {begin, begin + bytes, 0};
 }
 
-// With the first arena the first chunk is named too: a small heap saves the call. The two become one
-// mapping only where the kernel has no huge pages, out of which the first chunk is kept.
+// With the first arena the first chunk is named too: a small heap saves the call. The two become
+// one mapping only where the kernel has no huge pages, out of which the first chunk is kept.
 void OsPageSource::name_heap(Arena arena) {
   if (!first_is_named_) platform::name_range(first_.begin, first_.bytes(), kName);
   first_is_named_ = true;

@@ -107,15 +107,21 @@ TEST(HugePages, CollapseKeepsWhatMemoryHolds) {
   EXPECT_NE(collapse(uintptr_t{1} << 40, kHugePageBytes), CollapseResult::kDone);
 }
 
-TEST(HugePages, APartThatIsReleasedIsSplitOff) {
-  const Memory memory;
+// Fills the memory, and moves all of it into huge pages.
+bool becomes_huge_pages(const Memory& memory) {
   memset(memory.bytes(), 1, kBytes);
-  if (!can_collapse(memory.address)) GTEST_SKIP() << "no huge pages here";
+  if (!can_collapse(memory.address)) return false;
   expect_huge_pages();
   for (size_t unit = 0; unit < kUnits; ++unit) {
     const uintptr_t start = memory.address + unit * kHugePageBytes;
-    if (collapse(start, kHugePageBytes) != CollapseResult::kDone) GTEST_SKIP();
+    if (collapse(start, kHugePageBytes) != CollapseResult::kDone) return false;
   }
+  return true;
+}
+
+TEST(HugePages, APartThatIsReleasedIsSplitOff) {
+  const Memory memory;
+  if (!becomes_huge_pages(memory)) GTEST_SKIP() << "no huge pages here";
   const size_t before = number_in("/proc/vmstat", "thp_split_page ");
   const MemoryPiece pieces[] = {
       {memory.address + page_bytes(), page_bytes()},
@@ -140,13 +146,7 @@ TEST(HugePages, APartThatIsReleasedIsSplitOff) {
 
 TEST(HugePages, APieceThatReachesIntoTheNextOneSplitsThatToo) {
   const Memory memory;
-  memset(memory.bytes(), 1, kBytes);
-  if (!can_collapse(memory.address)) GTEST_SKIP() << "no huge pages here";
-  expect_huge_pages();
-  for (size_t unit = 0; unit < kUnits; ++unit) {
-    const uintptr_t start = memory.address + unit * kHugePageBytes;
-    if (collapse(start, kHugePageBytes) != CollapseResult::kDone) GTEST_SKIP();
-  }
+  if (!becomes_huge_pages(memory)) GTEST_SKIP() << "no huge pages here";
   const size_t before = number_in("/proc/vmstat", "thp_split_page ");
   MemoryPiece pieces[kUnits];
   for (size_t unit = 0; unit < kUnits; unit += 2) {

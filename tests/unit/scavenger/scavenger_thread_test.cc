@@ -116,13 +116,12 @@ class StandingClock final : public ScavengerClock {
 
 // Beyond its limit, with a function of the program that is called in each tick.
 template <typename Clock>
-struct Told : CacheParts {
-  explicit Told(uint64_t epoch_ms) : CacheParts(256 * kMiB) {
-    EXPECT_TRUE(options.set(Option::kEpochMilliseconds, epoch_ms));
-    scavenger.set_key(kTestKey);
-    scavenger.note_thread_start();
-    kept = spans.new_large(pages_for(40 * kMiB), PageCount{1}, Growth::kAllowed);
-    page_heap.limit().set_wanted({kMiB}, LimitKind::kSoft);
+struct Told : ScavengerParts<Clock> {
+  explicit Told(uint64_t epoch_ms) {
+    EXPECT_TRUE(this->options.set(Option::kEpochMilliseconds, epoch_ms));
+    this->scavenger.note_thread_start();
+    kept = this->new_large(40 * kMiB);
+    this->page_heap.limit().set_wanted({kMiB}, LimitKind::kSoft);
   }
   static void note(PressureReason, size_t, void* self) {
     Told& test = *static_cast<Told*>(self);
@@ -139,13 +138,6 @@ struct Told : CacheParts {
   std::atomic<int> calls{0};
   std::atomic<bool> is_held{false};
   Span* kept = nullptr;
-  Options options;
-  Clock clock;
-  HoleReleaser holes{centrals, page_map, page_heap};
-  FakeRoot root;
-  platform::CgroupPlaces places;
-  Scavenger scavenger{page_heap, centrals, holes, registry,
-                      sentinels, options,  clock, {places, root.path()}};
 };
 
 TEST(ScavengerThread, AChangeDuringATickIsNotSleptOver) {
@@ -157,7 +149,7 @@ TEST(ScavengerThread, AChangeDuringATickIsNotSleptOver) {
   ASSERT_TRUE(test.is_called(1));
   ASSERT_TRUE(test.spans.delete_large(test.kept));
   test.scavenger.note_pages_freed();
-  ASSERT_NE(test.spans.new_large(pages_for(20 * kMiB), PageCount{1}, Growth::kAllowed), nullptr);
+  ASSERT_NE(test.new_large(20 * kMiB), nullptr);
   test.is_held.store(false);
   // A tenth of an epoch later, which takes no time here.
   constexpr uint64_t kTenthNs = 360'000 * kNsPerMs;
