@@ -40,8 +40,8 @@ bool PageAllocator::reserve(PageCount window) {
     entries += roots << (level * kFanOutShift);
   }
   if (!summaries_.is_reserved_for(entries) && !summaries_.reserve(entries, arena_)) return false;
+  if (!chunks_.is_reserved_for(chunks) && !chunks_.reserve(chunks, arena_)) return false;
   if (!index_.is_reserved_for(chunks) && !index_.reserve(chunks, arena_)) return false;
-  if (!chunks_.reserve(chunks, arena_)) return false;
   window_chunks_ = chunks;
   return true;
 }

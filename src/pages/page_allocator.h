@@ -26,7 +26,6 @@
 #include "base/units.h"
 #include "pages/address_ranges.h"
 #include "pages/chunk_bits.h"
-#include "pages/chunk_table.h"
 #include "pages/page_cache.h"
 #include "pages/page_summary.h"
 #include "pages/scavenge_index.h"
@@ -141,7 +140,7 @@ class PageAllocator {
   SparseArray<PageSummary> summaries_;
   size_t level_begin_[kLevels] = {};
   size_t window_chunks_ = 0;
-  ChunkTable chunks_;
+  SparseArray<ChunkBits> chunks_;
   ScavengeIndex index_;
   AddressRanges mapped_;
   // No free page is below it; mapped, or kNoPage when nothing is free.
