@@ -213,7 +213,7 @@ CASE(malloc_info_needs_little_stack) {
   pthread_attr_t attributes;
   REQUIRE(pthread_attr_init(&attributes) == 0);
   // The least that a thread may have is more on some processors.
-  const size_t stack_bytes = std::max<size_t>(16384, PTHREAD_STACK_MIN);
+  const size_t stack_bytes = std::max(size_t{16384}, static_cast<size_t>(PTHREAD_STACK_MIN));
   EXPECT_EQ(pthread_attr_setstacksize(&attributes, stack_bytes), 0);
   void* result = nullptr;
   capture(text, sizeof text, [&](FILE* file) {
