@@ -158,36 +158,40 @@ TEST_F(HeapAsAWhole, ThreadsExchangeBlocksOfAllSizesBesideTheScavenger) {
   deallocate(ballast);
 }
 
+// Does one thing over and over, on a thread of its own, as long as this stands.
+class Repeatedly {
+ public:
+  explicit Repeatedly(void (*work)())
+      : thread_([this, work] {
+          while (!stop_) work();
+        }) {}
+  ~Repeatedly() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
 TEST_F(HeapAsAWhole, ThreadsReleaseEverythingWhileOthersWork) {
-  std::atomic<bool> stop{false};
-  std::thread releaser([&] {
-    while (!stop) (void)heap.release_everything();
-  });
+  const Repeatedly release([] { (void)heap.release_everything(); });
   exchange_blocks(4, 2000, 14);
-  stop = true;
-  releaser.join();
 }
 
 TEST_F(HeapAsAWhole, OptionsAreSetWhileOtherThreadsWork) {
-  std::atomic<bool> stop{false};
-  std::thread setter([&] {
-    while (!stop) heap.apply_options();
-  });
+  const Repeatedly apply([] { heap.apply_options(); });
   exchange_blocks(2, 1000, 15);
-  stop = true;
-  setter.join();
 }
 
 TEST_F(HeapAsAWhole, ChecksPassWhileOtherThreadsWork) {
   // Enough to start the scavenger's thread.
   void* ballast = allocate(48 * kMiB);
-  std::atomic<bool> stop{false};
-  std::thread checker([&] {
-    while (!stop) heap.check_invariants();
-  });
-  exchange_blocks(4, 1500, 18);
-  stop = true;
-  checker.join();
+  {
+    const Repeatedly check([] { heap.check_invariants(); });
+    exchange_blocks(4, 1500, 18);
+  }
   deallocate(ballast);
 }
 
