@@ -50,7 +50,7 @@ typedef struct spanmalloc_stats {
 int spanmalloc_get_stats(spanmalloc_stats* stats);
 
 /* Writes the statistics as JSON to `buffer`, cut off at `capacity`, always ended by a zero byte.
- * Returns the length of the text. */
+ * Returns the length of what was written, without that byte. */
 size_t spanmalloc_stats_json(char* buffer, size_t capacity);
 
 /* What happens when the heap would pass its memory limit. */
@@ -83,7 +83,8 @@ typedef void (*spanmalloc_pressure_callback)(spanmalloc_pressure reason, size_t 
  * epoch (a second) while the limit is passed, and when pressure begins. It runs on the background
  * thread, which it starts and keeps: with 256 KiB of stack and all signals blocked. It may allocate
  * and free. NULL ends the calls; one that is under way goes on. Returns 0, or -1 when the scavenger
- * is switched off or the process can have no thread, so that there will be no call. */
+ * is switched off, the process can have no thread or memory is refused, so that there will be no
+ * call. */
 int spanmalloc_set_pressure_callback(spanmalloc_pressure_callback callback, void* context);
 
 /* Lets the scavenger's clock tick once, in the calling thread: what lay idle since the last tick is

@@ -1,6 +1,7 @@
 // Calls of the C library that copy the process and run no fork handlers. To the program it may have
 // one thread, and the background thread is in the midst of the heap: the child would wait for it
-// for ever. So these do what the handlers do. (The same by syscall() cannot be met.)
+// for ever. So these do what the handlers do. (The same by syscall() cannot be met.) Part of the
+// shared library alone.
 #include <dlfcn.h>
 #include <features.h>
 #include <linux/sched.h>

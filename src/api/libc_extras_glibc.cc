@@ -35,7 +35,7 @@ extern "C" {
 
 // The fields that have a meaning here: arena, the bytes that the heap holds of the system; ordblks,
 // its partly used spans; uordblks, the bytes of live blocks; fordblks, arena less uordblks;
-// fsmblks, free blocks in caches; keepcost, free pages that malloc_trim() could give back.
+// fsmblks, bytes of free blocks in caches; keepcost, free pages that malloc_trim() could give back.
 SPANMALLOC_EXPORT struct mallinfo2 mallinfo2(void) {
   platform::ErrnoGuard errno_guard;
   const HeapStats stats = read_stats(heap);

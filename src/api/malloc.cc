@@ -38,7 +38,8 @@ SPANMALLOC_EXPORT void* realloc(void* pointer, size_t size) {
   return reallocate(pointer, size);
 }
 
-// `size` bytes aligned to `alignment`. NULL with EINVAL when that is not a power of two (C23).
+// `size` bytes aligned to `alignment`. NULL with EINVAL when that is not a power of two (C23), or
+// with ENOMEM.
 SPANMALLOC_EXPORT void* aligned_alloc(size_t alignment, size_t size) {
   if (!is_power_of_two(alignment)) {
     errno = EINVAL;
@@ -47,7 +48,8 @@ SPANMALLOC_EXPORT void* aligned_alloc(size_t alignment, size_t size) {
   return allocate_aligned(size, alignment);
 }
 
-// As aligned_alloc(), but any alignment is rounded up to a power of two, as in glibc.
+// As aligned_alloc(), but any alignment is rounded up to a power of two, as in glibc. NULL with
+// EINVAL when there is none.
 SPANMALLOC_EXPORT void* memalign(size_t alignment, size_t size) {
   return allocate_loosely_aligned(size, alignment);
 }
@@ -64,7 +66,7 @@ SPANMALLOC_EXPORT int posix_memalign(void** result, size_t alignment, size_t siz
   return 0;
 }
 
-// `size` bytes aligned to a page of the system.
+// `size` bytes aligned to a page of the system. NULL with ENOMEM.
 SPANMALLOC_EXPORT void* valloc(size_t size) {
   return allocate_page_aligned(size);
 }

@@ -38,6 +38,7 @@ SPANMALLOC_EXPORT void* reallocarray(void* pointer, size_t count, size_t size) {
   return realloc(pointer, bytes);
 }
 
+// Old name of free().
 SPANMALLOC_EXPORT void cfree(void* pointer) {
   free(pointer);
 }

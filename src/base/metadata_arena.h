@@ -9,8 +9,9 @@
 
 namespace spanmalloc {
 
-// The allocator's own memory: bump allocation from mappings of its own, never from the heap. What
-// was handed out is never given back, so that a stale reader of a record always reads mapped
+// The allocator's own memory: bump allocation from mappings of its own, never from pages of the
+// heap; where the system gives no mapping more, from the place that the heap grows in. What was
+// handed out is never given back, so that a stale reader of a record always reads mapped
 // memory. All memory starts as zero. Go's persistentalloc.
 class MetadataArena {
  public:

@@ -4,17 +4,18 @@
 //   head    the list that free pushes to and malloc pops from
 //   spare   one more list, full or empty, so that a program that hovers at the edge of a full or
 //           empty head does not trade with the central list at every step (Bonwick's two magazines)
-//   claim   up to 64 objects of a span that were never linked into a list, handed out in the order
-//           of their addresses, from the class's first one on, when both lists are empty
+//   claim   up to 64 free objects of a span, linked into no list, handed out in the order of their
+//           addresses, from the class's first one on, when both lists are empty
 //
 // The record lies in the metadata arena; thread-local storage holds one pointer to it. A thread
 // without a record points to the empty cache, in which every list is both empty and full: malloc
 // and free need no test for it, they leave the hot path by the exits they have anyway. So are the
 // lists of a new cache, and all else in it is zero: a program that uses few classes writes little.
 //
-// Only the owning thread writes. Statistics and the double-free check of other threads read the
-// lists meanwhile; what they see may be stale but is always readable memory. Where a block's pages
-// may become a guard once the owner has let go of it, others read what the owner notes instead.
+// Only the owning thread writes, or who has borrowed the cache while that thread sleeps (see
+// CacheOwner). Statistics and the double-free check of other threads read the lists meanwhile; what
+// they see may be stale but is always readable memory. Where a block's pages may become a guard
+// once the owner has let go of it, others read what the owner notes instead.
 #ifndef SPANMALLOC_CACHE_THREAD_CACHE_H_
 #define SPANMALLOC_CACHE_THREAD_CACHE_H_
 
@@ -42,7 +43,7 @@ inline void step_for_fork() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-// The ends of lists, one for each class and capacity, made when they are first asked for. A list
+// The ends of lists, one for each class, capacity and SealCheck, made when first asked for. A list
 // starts small and its class's capacity grows fourfold when the lists overflow and the budget
 // allows it, so that a thread that frees little keeps little. Class 0 has the end of lists without
 // room, which start every class.
@@ -65,6 +66,8 @@ class SentinelTable {
     return node >= &ends_[0][0].sentinels[0] &&
            node <= &ends_[kSealChecks - 1][kSizeClassCount - 1].sentinels[kLevels - 1];
   }
+  // Objects of a full list: the class's magazine_capacity on the last of the levels, a quarter of
+  // that on each level before, but one at least and up to four within 8 KiB.
   static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
     const size_t full = kSizeClasses[size_class].magazine_capacity;
     const size_t divisor = size_t{1} << (2 * (kLevels - 1 - level));

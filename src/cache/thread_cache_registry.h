@@ -31,7 +31,7 @@ class ThreadCacheRegistry {
   // destructors, do not give their caches back. Takes the cache back if its thread was one of them:
   // it waits, with what it holds, for a new one.
   bool take_back_if_left(ThreadCache& cache) SPANMALLOC_EXCLUDES(mutex_);
-  // The same for all caches. Takes time in proportion to their number.
+  // The same for all caches; true when it took one back. Takes time in proportion to their number.
   bool take_back_all_left() SPANMALLOC_EXCLUDES(mutex_);
   // How many threads that ended so were found since the last call.
   size_t take_unseen_ends() { return unseen_ends_.exchange(0, std::memory_order_relaxed); }

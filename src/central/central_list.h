@@ -16,7 +16,7 @@
 namespace spanmalloc {
 
 struct CentralStats {
-  size_t depot_bytes = 0;  // in full magazines
+  size_t depot_bytes = 0;  // in magazines
   size_t free_bytes = 0;   // free objects of spans with room
   size_t partly_used_spans = 0;
   size_t spans = 0;
@@ -52,7 +52,7 @@ struct CentralEnvironment {
   std::atomic<bool>& was_claimed_from;
 };
 
-// What the threads share of one size class: the spans with room and the depot of full magazines.
+// What the threads share of one size class: the spans with room and the depot of magazines.
 // This is a view of the class's state, made where it is needed and passed by reference or by value.
 //
 // Memory comes to it as magazines and leaves it as magazines or claims. Draining a magazine puts
@@ -67,7 +67,7 @@ class CentralList {
                         CentralState& state)
       : environment_(environment), state_(state), size_class_(size_class) {}
 
-  // A full magazine of the depot; top is nullptr when there is none.
+  // A magazine of the depot, full or not; top is nullptr when there is none.
   Magazine take_magazine() const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Hands over a list of free objects. It is kept whole, or drained when the depot has no room.

@@ -8,8 +8,9 @@
 
 namespace spanmalloc {
 
-// Full magazines of one size class on their way between threads: a stack, since the magazine that
-// came last is the warmest. A magazine moves as one pointer; no object is touched.
+// Magazines of one size class on their way between threads: a stack, since the magazine that came
+// last is the warmest. They are full, but for those of threads that have ended. A magazine moves as
+// one pointer; no object is touched.
 // The owner's lock protects it. Bonwick and Adams, "Magazines and Vmem", 2001.
 class Depot {
  public:

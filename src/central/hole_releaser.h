@@ -44,7 +44,7 @@ class HoleReleaser {
   // In the child of a fork: the thread that was at it is gone. Its loans end at the next call.
   void forget_thread() { busy_.store(false, std::memory_order_relaxed); }
 
-  // Objects that are lent. For tests, and while no other thread is at work.
+  // Spans that objects are lent of. For tests, and while no other thread is at work.
   size_t open_loans() const;
 
  private:

@@ -1,16 +1,16 @@
 // The hot path of malloc and free, and nothing else.
 //
-//   malloc  1  hit        allocate             class from the size, pop the head list
-//           2  miss       allocate_slow        claim, spare list, depot           (cache, central)
-//           3             refill               free bits of a span with room      (central, spans)
-//           4  no span                         a new span                         (spans, pages)
-//           5  no pages                        pages from the system              (pages, platform)
-//              large      allocate_large       a span of its own
-//   free    1  common     deallocate           class from the page's byte, push to the head list
-//           2  full       deallocate_slow      swap lists, hand the full one to the depot
-//              large                           end the span
-//           3  pressure   reclaim              depot -> free bits -> empty spans -> page heap
-//           4  later      the scavenger        page heap -> system
+//   malloc  1  hit       allocate               class from the size, pop the head list
+//           2  miss      allocate_slow          claim, spare list, depot         (cache, central)
+//           3            refill                 free bits of a span with room    (central, spans)
+//           4  no span   new_small              a new span                       (spans, pages)
+//           5  no pages  PageHeap::grow         pages from the system            (pages, platform)
+//              large     allocate_large         a span of its own
+//   free    1  common    deallocate             class from the page's byte, push to the head list
+//           2  full      deallocate_slow        swap lists, hand the full one to the depot
+//              large     deallocate_large       end the span
+//           3  pressure  reclaim_before_growth  depot -> free bits -> empty spans -> page heap
+//           4  later     Scavenger::run_epoch   page heap -> system
 #ifndef SPANMALLOC_HEAP_ALLOCATE_H_
 #define SPANMALLOC_HEAP_ALLOCATE_H_
 
@@ -26,7 +26,9 @@
 
 namespace spanmalloc {
 
-// The exits. Each also does the whole work when it is called for a case that the hot path handles.
+// The exits: of malloc with a size above kMaxLinearBytes, and with an empty list; of free with a
+// full list or no class, and with a block that looks as if it were free already. Each also does the
+// whole work when it is called for a case that the hot path handles.
 
 SPANMALLOC_NOINLINE void* allocate_medium_or_large(size_t bytes);
 SPANMALLOC_NOINLINE void* allocate_slow(size_t bytes);

@@ -74,8 +74,9 @@ class Heap {
   GuardedBlocks& guarded_blocks() { return guarded_blocks_; }
   ListKey key() const { return key_; }
 
-  // The calling thread's cache, made if it has none; nullptr when the thread has ended its cache
-  // already or metadata is refused. Under hardening the cache is withheld from the hot path.
+  // The calling thread's cache, made if it has none; nullptr when the thread has given its cache
+  // back already, when another thread has borrowed it, and when the system refuses what a cache
+  // takes. Under hardening the cache is withheld from the hot path.
   ThreadCache* attach_thread();
 
   // In the child of a fork: the thread that came along has another identity.

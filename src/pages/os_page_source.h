@@ -16,8 +16,9 @@ namespace spanmalloc {
 // mapping. Where the process has used up its number of mappings, an arena becomes Prepared as a
 // whole, and the last one is made longer.
 //
-// grow() and continues_at() are protected by the page heap's lock, open() by the caller; the
-// others use only the window and are thread-safe.
+// grow(), grow_for_records() and continues_at() are protected by the page heap's lock, open() and
+// close() by the caller; the others use only what stays as it is from open() on, and are
+// thread-safe.
 class OsPageSource final : public PageSource {
  public:
   // Of its mappings, for who looks at those of a process.
@@ -36,7 +37,7 @@ class OsPageSource final : public PageSource {
   [[nodiscard]] bool open(size_t window_bytes = 0);
 
   // The smallest window that open() chooses: the heap then lies above 4 GiB, out of the way of
-  // programs at fixed addresses and their break, and arrays over the window cost 2 MiB of address
+  // programs at fixed addresses and their break, and arrays over the window cost 3 MiB of address
   // space.
   static constexpr size_t kSmallestWindow = size_t{16} << 30;
 

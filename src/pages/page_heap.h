@@ -161,8 +161,9 @@ class PageHeap {
   };
   Use take_use() SPANMALLOC_EXCLUDES(mutex_);
 
-  // Bytes inside spans that are given back while other parts of the spans are used. They count as
-  // in use in all but retained_bytes().
+  // Bytes that are part of spans and given back: holes of spans that are used otherwise, guards,
+  // and freed blocks that wait before they can be used again. They count as in use in all figures
+  // but those of what is backed. No lock is needed.
   void note_holes_released(Bytes bytes) {
     holes_.fetch_add(bytes.value, std::memory_order_relaxed);
   }
@@ -306,14 +307,14 @@ class PageHeap {
   // Memory of the source for which there was no metadata yet; added before anything else.
   PageRange not_added_ SPANMALLOC_GUARDED_BY(mutex_){};
 
-  // Written under mutex_, read by anyone.
   std::atomic<platform::HugePages> huge_pages_{platform::HugePages::kRefuse};
+  // Written under mutex_, read by anyone.
   std::atomic<size_t> in_use_{0};
   // The most pages in use since take_use() was called.
   size_t peak_in_use_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   std::atomic<size_t> free_retained_{0};
   std::atomic<size_t> released_{0};
-  // In bytes; written under the locks of the central lists.
+  // In bytes; added to and taken from without this lock.
   std::atomic<size_t> holes_{0};
 
   MemoryLimit limit_;

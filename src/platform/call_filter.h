@@ -9,6 +9,7 @@ namespace spanmalloc::platform {
 // Notes the filters in force. For the time of loading; without this call all of them came later.
 void note_inherited_filters();
 
+// Whether filters were in force then, as far as the system tells.
 bool has_inherited_filter();
 
 // Whether a filter has come to the calling thread since then; true also when unknown. Reads a file

@@ -24,14 +24,15 @@ size_t page_bytes();
 // Returns 0 when refused.
 uintptr_t reserve(size_t bytes, uintptr_t hint);
 
-// None -> Prepared, as by reserve() and prepare() one after the other.
+// None -> Prepared, as by reserve() and prepare() one after the other. Returns 0 when refused.
 uintptr_t reserve_prepared(size_t bytes, uintptr_t hint);
 
 // None -> a range that reads as zero, costs no memory and no commit charge, and becomes writable
 // piece by piece by prepare(). Returns 0 when refused.
 uintptr_t reserve_zero_readable(size_t bytes);
 
-// None -> Prepared in one step. Returns 0 when refused.
+// None -> Prepared, and the kernel counts the memory as promised to the process at once. `hint` as
+// for reserve(). Returns 0 when refused.
 uintptr_t map(size_t bytes, uintptr_t hint);
 
 // Makes the Prepared or Ready mapping that ends at `end` longer by `bytes`, which become Prepared,
@@ -66,7 +67,7 @@ bool give_up_spare_mappings();
 // What is left in released memory, if the kernel took it at all.
 enum class ReleaseResult { kReleasedReadsZero, kReleasedReadsAnything, kRefused };
 
-// Ready -> Prepared: gives the memory back, keeps the range usable.
+// Ready -> Prepared: gives the memory back, keeps the range usable. Never kReleasedReadsAnything.
 ReleaseResult release(uintptr_t address, size_t bytes);
 
 // As release(), but the kernel takes the memory only when it is short of some; until then it counts

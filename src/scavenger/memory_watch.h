@@ -48,7 +48,7 @@ struct KernelFiles {
 // Belongs to the scavenger's tick under way; reads files on its thread alone.
 class MemoryWatch {
  public:
-  // Readings of pressure between two looks at limits, which cost some reads more.
+  // From one look at limits, which costs some reads more than one at pressure, to the next.
   static constexpr uint32_t kEpochsBetweenLimits = 5;
 
   constexpr explicit MemoryWatch(KernelFiles files) : places_(files.places), root_(files.root) {}

@@ -53,15 +53,15 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 // A background thread ticks once an epoch: it drains what lay idle in depots and in the caches of
 // threads that ended or sleep, so that empty spans become free pages, then releases free pages
 // beyond the goal, in pieces, slowly enough to stay within its share of processor time (see
-// ScavengePacer). When no page was allocated or freed for some epochs, all free pages go. Under
-// pressure, and beyond the memory limit, it keeps less and works faster.
+// ScavengePacer). When the program took no memory from spans or pages for some epochs, all free
+// pages go. Under pressure, and beyond the memory limit, it keeps less and works faster.
 //
 // The thread starts when the heap first passes a size, on the malloc side only, for the C library
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
 // parks; a word that frees look at wakes it. It ends when the heap is small by then, before the
 // last thread of the program that has a cache, or when it is sent away. A free that comes later
-// gives back what it makes free, and the next malloc starts the thread again. Where no thread may
-// be started, growth and large frees tick in its place.
+// gives back what it makes free, and a malloc that finds a large heap changed starts the thread
+// again. Where no thread may be started, growth and large frees tick in its place.
 class Scavenger {
  public:
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,

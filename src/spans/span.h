@@ -136,6 +136,7 @@ class Span {
     return (free_bits_[index / 64] >> (index % 64) & 1) != 0;
   }
 
+  // The units that are holes.
   uint64_t holes() const;
   // Those that are still backed by memory, as far as is known.
   uint64_t backed_holes() const { return holes() & ~released_units_; }

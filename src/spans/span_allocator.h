@@ -43,10 +43,11 @@ class SpanAllocator {
   // Backs a span of free objects by memory that is not backed yet. Takes no lock.
   void populate(const Span* span) { page_heap_.populate(span->pages()); }
 
-  // A span of one object of `count` pages that starts at a multiple of `alignment` pages.
+  // A span of one object of `count` pages that starts at a multiple of `alignment` pages; nullptr
+  // as above.
   Span* new_large(PageCount count, PageCount alignment, Growth growth);
 
-  // Notes that so much of partly used spans was given back to the system, or is used again.
+  // Notes that so much of spans was given back to the system, or is used again.
   void note_holes_released(Bytes bytes) { page_heap_.note_holes_released(bytes); }
   void note_holes_backed(Bytes bytes) { page_heap_.note_holes_backed(bytes); }
   // False when a hard limit forbids to use so much of what was given back.
@@ -67,7 +68,8 @@ class SpanAllocator {
   void open_refused_guards();
 
   // Changes the length of a large span where it stands: shrinking always succeeds, growing only
-  // when the pages behind it can be had. REQUIRES: the caller owns the object.
+  // when the pages behind it can be had; one with guards keeps the length it has. REQUIRES: the
+  // caller owns the object.
   [[nodiscard]] bool resize_large(Span* span, PageCount count);
 
   // Shortens a large span whose pages from `count` on the caller has already given back to the
