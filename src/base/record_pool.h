@@ -33,6 +33,7 @@ class RecordPool {
     return record;
   }
 
+  // REQUIRES: take() gave the record.
   void give_back(void* record) {
     free_ = new (record) FreeRecord{free_};
     set_in_use(in_use() - 1);

@@ -50,6 +50,7 @@ class SparseArray {
  public:
   constexpr SparseArray() = default;
 
+  // Reserves address space for `size` elements, as SparseBytes::reserve().
   [[nodiscard]] bool reserve(size_t size, MetadataArena& arena) {
     size_ = size;
     return bytes_.reserve(size * sizeof(T), arena);

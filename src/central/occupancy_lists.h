@@ -21,7 +21,9 @@ class OccupancyLists {
   // The same of those of which nothing was given back; looks at each span.
   Span* fullest_without_holes() const;
 
+  // Puts the span on its list. REQUIRES: it has free objects, and is on no list.
   void insert(Span* span);
+  // REQUIRES: the span is on a list.
   void remove(Span* span);
   // Moves a span to where it belongs after its free count changed; takes a full one off.
   // REQUIRES: the span was on a list.

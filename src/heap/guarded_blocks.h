@@ -32,6 +32,7 @@ class GuardedBlocks {
   // REQUIRES: called once, before the other functions.
   [[nodiscard]] bool open(BlockEnds ends);
 
+  // Whether the address lies in the region; false for all where it is not open.
   bool contains(uintptr_t address) const {
     return address - base_.load(std::memory_order_relaxed) < region_bytes_;
   }

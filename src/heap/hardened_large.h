@@ -13,6 +13,8 @@ namespace spanmalloc {
 // Zeroed memory; nullptr when it is refused. REQUIRES: alignment is a power of two.
 void* allocate_large_hardened(size_t bytes, size_t alignment);
 
+// Ends the life of a large block; ends the process when `pointer` is none of a live one, or what
+// stands behind it was overwritten.
 void deallocate_large_hardened(void* pointer);
 
 // What the program asked for; ends the process when `pointer` is no live large block.

@@ -107,6 +107,8 @@ class Heap {
   // Gives all free memory back to the system; returns the bytes.
   size_t release_everything();
 
+  // Verifies what all parts keep; ends the process when something is damaged. Called without a
+  // lock.
   void check_invariants();
 
  private:

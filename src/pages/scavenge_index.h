@@ -114,6 +114,7 @@ class ScavengeIndex {
 
   constexpr ScavengeIndex() = default;
 
+  // Reserves address space for the words of so many chunks. False when it is refused.
   [[nodiscard]] bool reserve(size_t chunks, MetadataArena& arena) {
     return words_.reserve(chunks, arena);
   }

@@ -12,6 +12,7 @@ inline constexpr uint64_t kWaitForever = UINT64_MAX;
 // Sleeps while *word == expected, at most `timeout_ns` nanoseconds; may also return early.
 void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, uint64_t timeout_ns);
 
+// Wakes one of the threads that sleep on the word, if there is one.
 void futex_wake_one(std::atomic<uint32_t>& word);
 
 }  // namespace spanmalloc::platform
