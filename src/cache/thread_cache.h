@@ -207,7 +207,6 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     std::array<uint16_t, kSizeClassCount> listed;
   };
   HardenedPart& hardened() { return hardened_; }
-  const HardenedPart& hardened() const { return hardened_; }
 
   // For the owner only; every list is walked.
   void check_invariants(const ClassMap& class_map) const;

@@ -29,8 +29,7 @@ uint64_t widen_to_groups(uint64_t word, size_t group) {
   return (word & lowest_of_each) * low_bits(group);
 }
 
-RunInChunk ChunkBits::find_release_candidate(size_t search, size_t group, size_t max,
-                                             size_t huge_page) const {
+RunInChunk ChunkBits::find_release_candidate(size_t group, size_t max, size_t huge_page) const {
   max = max == 0 ? group : align_up(max, group);
   // A group can be released unless a page of it is in use or all are released.
   const auto taken = [this, group](size_t index) {
@@ -38,7 +37,7 @@ RunInChunk ChunkBits::find_release_candidate(size_t search, size_t group, size_t
     return widen_to_groups(in_use.word(index), group) | all_released;
   };
 
-  size_t block = search / 64 + 1;  // one above the block that is looked at
+  size_t block = kPagesPerChunk / 64;  // one above the block that is looked at
   while (block > 0 && ~taken((block - 1) * 64) == 0) --block;
   if (block == 0) return {};
 

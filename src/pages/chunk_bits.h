@@ -28,13 +28,12 @@ struct alignas(64) ChunkBits {
   // Marks the run as free; nothing is said about backing. REQUIRES: all of it is in use.
   void free(RunInChunk run);
 
-  // The highest run of free pages at or below the 64-page block of page `search`, cut to `max`
-  // pages at its upper end. Whole groups of `group` pages only, the kernel's page, each with a
-  // retained page: the kernel backs a group as long as one page of it may have content. A cut that
-  // would break a huge page of `huge_page` pages (0: none) which is free and retained moves down to
-  // the start of that page. REQUIRES: group is a power of two, at most 64.
-  RunInChunk find_release_candidate(size_t search, size_t group, size_t max,
-                                    size_t huge_page) const;
+  // The highest run of free pages, cut to `max` pages at its upper end. Whole groups of `group`
+  // pages only, the kernel's page, each with a retained page: the kernel backs a group as long as
+  // one page of it may have content. A cut that would break a huge page of `huge_page` pages (0:
+  // none) which is free and retained moves down to the start of that page. REQUIRES: group is a
+  // power of two, at most 64.
+  RunInChunk find_release_candidate(size_t group, size_t max, size_t huge_page) const;
 
   // The highest huge page that is free as a whole and retained in part.
   RunInChunk find_free_huge_page() const;

@@ -290,7 +290,6 @@ PageHeapStats PageHeap::stats() const {
   stats.grow_calls = grow_calls_;
   stats.grow_refusals = grow_refusals_;
   stats.scavenged_pages = scavenged_pages_;
-  stats.scavenge_calls = scavenge_calls_;
   stats.scavenge_refusals = scavenge_refusals_;
   return stats;
 }

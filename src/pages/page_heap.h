@@ -39,7 +39,6 @@ struct PageHeapStats {
   uint64_t grow_calls = 0;         // ranges got from the source
   uint64_t grow_refusals = 0;      // requests for growth that failed
   uint64_t scavenged_pages = 0;    // retained pages given back, ever
-  uint64_t scavenge_calls = 0;     // release calls to the source
   uint64_t scavenge_refusals = 0;  // release calls that the source refused
 };
 
@@ -129,7 +128,6 @@ class PageHeap {
   // The limit on consumed_bytes(). An allocation that is about to use released memory beyond it
   // first gives back as much free memory; under a hard limit it fails where that is not enough.
   MemoryLimit& limit() { return limit_; }
-  const MemoryLimit& limit() const { return limit_; }
   // What is consumed beyond the limit.
   size_t excess_bytes() const;
   // Whether an allocation, or the use of a hole, has passed the limit since it was last forgotten.
@@ -325,7 +323,6 @@ class PageHeap {
   uint64_t grow_calls_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uint64_t grow_refusals_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uint64_t scavenged_pages_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
-  uint64_t scavenge_calls_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
   uint64_t scavenge_refusals_ SPANMALLOC_GUARDED_BY(mutex_) = 0;
 };
 

@@ -85,10 +85,9 @@ bool PageHeap::begin_release(Release& release, ChunkNumber chunk, ScavengeUnit u
     const ChunkBits& bits = pages_.chunk(chunk);
     // Wherever the search for the chunk stood, all of the chunk is looked at: a chunk is taken off
     // the list as a whole.
-    run =
-        unit == ScavengeUnit::kHugePage
-            ? bits.find_free_huge_page()
-            : bits.find_release_candidate(kPagesPerChunk - 1, group, max.value, kPagesPerHugePage);
+    run = unit == ScavengeUnit::kHugePage
+              ? bits.find_free_huge_page()
+              : bits.find_release_candidate(group, max.value, kPagesPerHugePage);
   }
   if (run.count == 0) {
     pages_.scavenge_index().set_empty(chunk, unit);
@@ -103,7 +102,6 @@ bool PageHeap::begin_release(Release& release, ChunkNumber chunk, ScavengeUnit u
 
 // Puts the candidate back. Returns the pages that were retained and no longer are.
 PageCount PageHeap::finish_release(Release& release, platform::ReleaseResult result) {
-  ++scavenge_calls_;
   if (result == platform::ReleaseResult::kRefused) {
     ++scavenge_refusals_;
     const ChunkNumber chunk = release.pages.first.chunk();

@@ -7,8 +7,6 @@
 
 namespace spanmalloc::platform {
 
-inline constexpr uint64_t kWaitForever = UINT64_MAX;
-
 // Sleeps while *word == expected, at most `timeout_ns` nanoseconds; may also return early.
 void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, uint64_t timeout_ns);
 

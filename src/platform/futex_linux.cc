@@ -11,14 +11,9 @@ namespace spanmalloc::platform {
 
 void futex_wait(std::atomic<uint32_t>& word, uint32_t expected, uint64_t timeout_ns) {
   ErrnoGuard errno_guard;
-  timespec timeout{};
-  timespec* limit = nullptr;
-  if (timeout_ns != kWaitForever) {
-    timeout.tv_sec = static_cast<time_t>(timeout_ns / 1'000'000'000);
-    timeout.tv_nsec = static_cast<long>(timeout_ns % 1'000'000'000);
-    limit = &timeout;
-  }
-  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, limit, nullptr, 0);
+  const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
+                         static_cast<long>(timeout_ns % 1'000'000'000)};
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, &timeout, nullptr, 0);
 }
 
 void futex_wake_one(std::atomic<uint32_t>& word) {

@@ -30,9 +30,6 @@ const char* environment(const char* name);
 // False as long as the C library has not yet received the environment (calls from the loader).
 bool environment_is_there();
 
-// Identity of the process, which fork changes.
-int process_id();
-
 // Writes to standard error, without buffering and without touching errno.
 void write_error(const char* text, size_t length);
 

@@ -93,10 +93,6 @@ bool environment_is_there() {
   return __environ != nullptr;
 }
 
-int process_id() {
-  return static_cast<int>(getpid());
-}
-
 void write_error(const char* text, size_t length) {
   ErrnoGuard errno_guard;
   while (length > 0) {

@@ -16,8 +16,9 @@ struct ClassStats {
 };
 
 // Where the memory is, in bytes. Each part is read under its own lock, so the whole is exact only
-// while no thread allocates. in_use + free_retained + released == mapped. Backed by memory are
-// resident() bytes at most: what was never touched since it was taken into use is not.
+// while no thread allocates. in_use + free_retained + released == mapped. Backed by memory are at
+// most in_use - released_in_spans + free_retained + metadata: what was never touched since it was
+// taken into use is not.
 struct HeapStats {
   size_t mapped = 0;
   size_t in_use = 0;
@@ -41,7 +42,6 @@ struct HeapStats {
     return small_spans > idle ? small_spans - idle : 0;
   }
   size_t live() const { return live_small() + live_large; }
-  size_t resident() const { return in_use - released_in_spans + free_retained + metadata; }
 };
 
 // Reads all layers; changes nothing.

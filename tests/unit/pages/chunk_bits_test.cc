@@ -11,7 +11,6 @@ namespace spanmalloc {
 namespace {
 
 constexpr size_t P = kPagesPerChunk;
-constexpr size_t kTop = P - 1;
 constexpr RunInChunk kNothing{};
 
 ChunkBits make(const std::vector<RunInChunk>& used, const std::vector<RunInChunk>& released) {
@@ -71,7 +70,7 @@ TEST(ReleaseCandidate, ForEveryGroupSize) {
   for (size_t m = 1; m <= 64; m *= 2) {
     SCOPED_TRACE(m);
     const auto find = [m](const ChunkBits& bits, size_t max) {
-      return bits.find_release_candidate(kTop, m, max, 0);
+      return bits.find_release_candidate(m, max, 0);
     };
     EXPECT_EQ(find(make({}, {}), P), (RunInChunk{0, P}));
     EXPECT_EQ(find(make({}, {{0, P}}), P), kNothing);
@@ -93,9 +92,7 @@ TEST(ReleaseCandidate, ForEveryGroupSize) {
 }
 
 TEST(ReleaseCandidate, SinglePages) {
-  const auto find = [](const ChunkBits& bits) {
-    return bits.find_release_candidate(kTop, 1, P, 0);
-  };
+  const auto find = [](const ChunkBits& bits) { return bits.find_release_candidate(1, P, 0); };
   EXPECT_EQ(find(make({{0, 40}, {42, P - 42}}, {{0, 41}})), (RunInChunk{41, 1}));
   EXPECT_EQ(find(make({{0, 63}, {65, 20}, {87, P - 87}}, {{86, 1}})), (RunInChunk{85, 1}));
 }
@@ -104,27 +101,20 @@ TEST(ReleaseCandidate, OneRetainedPageMakesItsGroupACandidate) {
   for (size_t m = 2; m <= 64; m *= 2) {
     ChunkBits bits = make_free({{64, m}});
     bits.released.set(64, m - 1);
-    EXPECT_EQ(bits.find_release_candidate(kTop, m, P, 0), (RunInChunk{64, m}));
+    EXPECT_EQ(bits.find_release_candidate(m, P, 0), (RunInChunk{64, m}));
     bits.released.set(64, m);
-    EXPECT_EQ(bits.find_release_candidate(kTop, m, P, 0), kNothing);
+    EXPECT_EQ(bits.find_release_candidate(m, P, 0), kNothing);
   }
-}
-
-TEST(ReleaseCandidate, StartsAtTheSearchPage) {
-  const ChunkBits bits = make({}, {});
-  EXPECT_EQ(bits.find_release_candidate(63, 1, P, 0), (RunInChunk{0, 64}));
-  EXPECT_EQ(bits.find_release_candidate(64, 1, 1, 0), (RunInChunk{127, 1}));
 }
 
 TEST(ReleaseCandidate, DoesNotBreakFreeHugePages) {
   constexpr size_t kHuge = 256;
-  EXPECT_EQ(make({{258, P - 258}}, {}).find_release_candidate(kTop, 1, 3, kHuge),
-            (RunInChunk{0, 258}));
-  EXPECT_EQ(make({{0, 256}}, {}).find_release_candidate(kTop, 1, 1, kHuge), (RunInChunk{256, 256}));
-  EXPECT_EQ(make({{0, 118}, {266, P - 266}}, {}).find_release_candidate(kTop, 1, 12, 128),
+  EXPECT_EQ(make({{258, P - 258}}, {}).find_release_candidate(1, 3, kHuge), (RunInChunk{0, 258}));
+  EXPECT_EQ(make({{0, 256}}, {}).find_release_candidate(1, 1, kHuge), (RunInChunk{256, 256}));
+  EXPECT_EQ(make({{0, 118}, {266, P - 266}}, {}).find_release_candidate(1, 12, 128),
             (RunInChunk{128, 138}));
-  EXPECT_EQ(make({}, {}).find_release_candidate(kTop, 1, 8, kHuge), (RunInChunk{256, 256}));
-  EXPECT_EQ(make({{300, 3}}, {}).find_release_candidate(kTop, 1, 8, kHuge), (RunInChunk{504, 8}));
+  EXPECT_EQ(make({}, {}).find_release_candidate(1, 8, kHuge), (RunInChunk{256, 256}));
+  EXPECT_EQ(make({{300, 3}}, {}).find_release_candidate(1, 8, kHuge), (RunInChunk{504, 8}));
 }
 
 TEST(ReleaseCandidate, IsAlwaysFreeAndRetained) {
@@ -144,7 +134,7 @@ TEST(ReleaseCandidate, IsAlwaysFreeAndRetained) {
     }
     const size_t m = size_t{1} << (random() % 7);
     const size_t max = random() % P;
-    const RunInChunk run = bits.find_release_candidate(kTop, m, max, 256);
+    const RunInChunk run = bits.find_release_candidate(m, max, 256);
     // Nothing above it may be a candidate; below it, the naive search has the same upper end.
     size_t end = P;
     const auto group_is_candidate = [&](size_t first) {
@@ -164,9 +154,9 @@ TEST(ReleaseCandidate, IsAlwaysFreeAndRetained) {
 
 TEST(ReleaseCandidate, HasGroupsOfWhichAPartIsReleased) {
   const ChunkBits bits = make({{16, P - 16}}, {{0, 11}});
-  EXPECT_EQ(bits.find_release_candidate(kTop, 8, P, 0), (RunInChunk{8, 8}));
-  EXPECT_EQ(bits.find_release_candidate(kTop, 1, P, 0), (RunInChunk{11, 5}));
-  EXPECT_EQ(bits.find_release_candidate(kTop, 16, P, 0), (RunInChunk{0, 16}));
+  EXPECT_EQ(bits.find_release_candidate(8, P, 0), (RunInChunk{8, 8}));
+  EXPECT_EQ(bits.find_release_candidate(1, P, 0), (RunInChunk{11, 5}));
+  EXPECT_EQ(bits.find_release_candidate(16, P, 0), (RunInChunk{0, 16}));
 }
 
 TEST(FreeHugePage, IsTheHighestThatIsNotReleasedAsAWhole) {

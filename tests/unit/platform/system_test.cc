@@ -66,10 +66,6 @@ TEST(System, EnvironmentIsRead) {
   EXPECT_EQ(environment("SPANMALLOC_TEST_VARIABLE"), nullptr);
 }
 
-TEST(System, ProcessIdIsTheKernels) {
-  EXPECT_EQ(process_id(), getpid());
-}
-
 TEST(System, WriteErrorWritesAllBytesToStandardError) {
   const std::string text(5000, 'x');
   ::testing::internal::CaptureStderr();
