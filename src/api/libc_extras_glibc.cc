@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"

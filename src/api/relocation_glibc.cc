@@ -7,7 +7,6 @@
 
 #include "cache/thread_cache.h"
 #include "heap/thread_end.h"
-#include "platform/compiler.h"
 
 namespace spanmalloc {
 

@@ -1,7 +1,6 @@
 #ifndef SPANMALLOC_BASE_SPARSE_ARRAY_H_
 #define SPANMALLOC_BASE_SPARSE_ARRAY_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 

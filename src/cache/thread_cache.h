@@ -25,12 +25,12 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/config.h"
 #include "cache/cache_owner.h"
 #include "cache/quarantine.h"
 #include "central/central_lists.h"
 #include "platform/compiler.h"
 #include "spans/free_list.h"
+#include "spans/page_map.h"
 #include "spans/size_class.h"
 #include "spans/span.h"
 

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/bits.h"
 #include "heap/hardened.h"
 #include "heap/large.h"
 #include "heap/small.h"

@@ -21,7 +21,6 @@
 #include "cache/thread_cache.h"
 #include "heap/heap.h"
 #include "platform/compiler.h"
-#include "spans/page_map.h"
 #include "spans/size_class.h"
 
 namespace spanmalloc {

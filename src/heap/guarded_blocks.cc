@@ -1,11 +1,9 @@
 #include "heap/guarded_blocks.h"
 
 #include <cstring>
-#include <new>
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "base/units.h"
 #include "heap/access_report.h"
 #include "platform/stack_trace.h"
 #include "platform/system.h"

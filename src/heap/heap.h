@@ -3,10 +3,8 @@
 #ifndef SPANMALLOC_HEAP_HEAP_H_
 #define SPANMALLOC_HEAP_HEAP_H_
 
-#include <array>
 #include <atomic>
 #include <cstddef>
-#include <utility>
 
 #include "base/metadata_arena.h"
 #include "base/mutex.h"

@@ -3,10 +3,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "base/bits.h"
 #include "base/check.h"
 #include "base/event_counts.h"
-#include "heap/allocate.h"
+#include "heap/heap.h"
 #include "platform/errno_guard.h"
 #include "platform/virtual_memory.h"
 #include "spans/misuse.h"

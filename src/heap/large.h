@@ -4,7 +4,6 @@
 
 #include <cstddef>
 
-#include "heap/heap.h"
 #include "spans/span.h"
 
 namespace spanmalloc {

@@ -1,7 +1,6 @@
 // The part of the page heap that gives memory back to the system.
 #include <algorithm>
 
-#include "base/check.h"
 #include "pages/page_heap.h"
 #include "platform/thread.h"
 

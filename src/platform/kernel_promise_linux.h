@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 
 #include "platform/virtual_memory.h"

@@ -8,7 +8,6 @@
 #include "platform/call_filter.h"
 #include "platform/futex.h"
 #include "platform/system.h"
-#include "platform/thread.h"
 
 namespace spanmalloc {
 

@@ -6,7 +6,6 @@
 #include "platform/call_filter.h"
 #include "platform/futex.h"
 #include "platform/sleeping_thread.h"
-#include "platform/system.h"
 #include "platform/thread.h"
 #include "scavenger/scavenger.h"
 
