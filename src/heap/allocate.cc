@@ -1,7 +1,6 @@
 #include "heap/allocate.h"
 
 #include <atomic>
-#include <cerrno>
 #include <cstring>
 
 #include "heap/hardened.h"
@@ -114,11 +113,6 @@ Object allocate_of_class(SizeClass size_class) {
   HotCache* cache = current_cache();
   if (FreeNode* object = pop(cache, size_class)) return {object, MemoryContent::kUnknown};
   return allocate_small_slow(cache, size_class);
-}
-
-void* or_no_memory(void* pointer) {
-  if (pointer == nullptr) errno = ENOMEM;
-  return pointer;
 }
 
 void deallocate_without_cache(FreeNode* object, SizeClass size_class) {

@@ -47,11 +47,6 @@ bool is_guarded(const void* pointer) {
   return heap.guarded_blocks().contains(reinterpret_cast<uintptr_t>(pointer));
 }
 
-void* or_no_memory(void* pointer) {
-  if (pointer == nullptr) errno = ENOMEM;
-  return pointer;
-}
-
 // Objects on their way from a free list to the program, and back.
 
 // As pop() of the hot path, with a look at where the link leads.

@@ -282,9 +282,7 @@ bool Heap::reclaim_before_growth() {
   const size_t bound = share > kDepotFloorBytes ? share : kDepotFloorBytes;
   // Depots hold a part of what is in use; their sum is made when it may be enough.
   if (page_heap_.in_use_bytes() <= bound || centrals_.depot_bytes() <= bound) return drained > 0;
-  drained += registry_.empty_warm(centrals_, sentinels());
-  centrals_.for_each(
-      [&](const CentralList& central, SizeClass) { drained += central.drain_depot(0, key_); });
+  drained += scavenger_.limit_keeper().drain(key_);
   return drained > 0;
 }
 
@@ -298,8 +296,7 @@ void Heap::reclaim_everything() {
   }
   (void)empty_large_queue();
   spans_.open_refused_guards();
-  registry_.empty_warm(centrals_, sentinels());
-  centrals_.for_each([&](const CentralList& central, SizeClass) { central.drain_depot(0, key_); });
+  scavenger_.limit_keeper().drain(key_);
 }
 
 size_t Heap::release_everything() {

@@ -47,9 +47,7 @@ void* reallocate_without_end(void* pointer, size_t bytes) {
   }
   const size_t old_bytes = usable_bytes_without_end(pointer, "realloc");
   if (old_bytes > kMaxSmallBytes && bytes > kMaxSmallBytes) {
-    void* moved = reallocate_large(pointer, bytes);
-    if (moved == nullptr) errno = ENOMEM;
-    return moved;
+    return or_no_memory(reallocate_large(pointer, bytes));
   }
   if (old_bytes <= kMaxSmallBytes && fits_in_place(bytes, old_bytes)) return pointer;
   void* fresh;

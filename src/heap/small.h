@@ -2,6 +2,7 @@
 #ifndef SPANMALLOC_HEAP_SMALL_H_
 #define SPANMALLOC_HEAP_SMALL_H_
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 
@@ -21,6 +22,12 @@ struct Object {
 inline void* zeroed(const Object& object, SizeClass size_class) {
   if (object.content == MemoryContent::kZero) return object.address;
   return memset(object.address, 0, kSizeClasses[size_class].object_bytes);
+}
+
+// What malloc returns: the pointer, and errno ENOMEM with nullptr.
+inline void* or_no_memory(void* pointer) {
+  if (pointer == nullptr) errno = ENOMEM;
+  return pointer;
 }
 
 // An object when the cache's head list of the class is empty: from the cache's reserve, else from
