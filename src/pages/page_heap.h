@@ -134,8 +134,9 @@ class PageHeap {
   bool was_over_limit() const { return over_limit_.load(std::memory_order_relaxed); }
   void forget_over_limit() { over_limit_.store(false, std::memory_order_relaxed); }
 
-  // Free memory that the scavenger would leave alone; an allocation that is about to use released
-  // memory while more is retained gives back as much as it will use. SIZE_MAX: no goal.
+  // Backed memory, in use and free, of which the scavenger would leave the free part alone; an
+  // allocation that is about to use released memory while more is backed gives back as much as it
+  // will use. SIZE_MAX: no goal.
   void set_retention_goal(Bytes goal) {
     retention_goal_.store(goal.value, std::memory_order_relaxed);
   }
@@ -189,9 +190,9 @@ class PageHeap {
     const size_t holes = hole_bytes();
     return in_use > holes ? in_use - holes : 0;
   }
-  size_t retained_bytes() const { return backed_in_use_bytes() + free_retained_bytes(); }
-  // What a limit bounds: retained pages and the allocator's records.
-  size_t consumed_bytes() const { return retained_bytes() + arena_.used_bytes(); }
+  size_t backed_bytes() const { return backed_in_use_bytes() + free_retained_bytes(); }
+  // What a limit bounds: backed pages and the allocator's records.
+  size_t consumed_bytes() const { return backed_bytes() + arena_.used_bytes(); }
 
   // The window that open() was given. REQUIRES: open() succeeded.
   AddressWindow window() const { return window_; }
@@ -262,7 +263,7 @@ class PageHeap {
   // Whether memory should be given back before these released pages are backed.
   bool must_pay_for(PageCount backed) const {
     return backed.value > 0 && (consumed_bytes() > limit_.bytes() ||
-                                retained_bytes() > retention_goal_.load(std::memory_order_relaxed));
+                                backed_bytes() > retention_goal_.load(std::memory_order_relaxed));
   }
   // The allocation, or what is not ok() after undoing it when a hard limit forbids to use it.
   PageAllocation paid_for(const PageAllocation& allocation) SPANMALLOC_EXCLUDES(mutex_);

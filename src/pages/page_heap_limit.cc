@@ -32,11 +32,11 @@ bool PageHeap::pay_for(PageCount backed) {
   const size_t excess = excess_bytes();
   if (excess > 0) return limit_.is_hard() ? pay_all(backed) : pay_some(backed, excess);
   const size_t goal = retention_goal_.load(std::memory_order_relaxed);
-  const size_t retained = retained_bytes();
+  const size_t held = backed_bytes();
   // What is in use may have passed the goal, which is of the last epoch.
   const size_t kept = std::max(goal, backed_in_use_bytes() + backed_in_use_bytes() / 8);
-  if (retained <= kept) return true;
-  const size_t payment = std::min({retained - kept, backed.bytes().value, kMaxGrowthPayment});
+  if (held <= kept) return true;
+  const size_t payment = std::min({held - kept, backed.bytes().value, kMaxGrowthPayment});
   (void)scavenge(Bytes{payment}, ScavengeMode::kBackground);
   return true;
 }

@@ -72,10 +72,10 @@ class ScavengePacer {
     return goal;
   }
 
-  // Bytes to give back now, of `retained` bytes in use or free: what is beyond the goal.
-  size_t surplus(size_t peak, size_t retained) const {
+  // Bytes to give back now, of `backed` bytes in use or free: what is beyond the goal.
+  size_t surplus(size_t peak, size_t backed) const {
     const size_t kept = goal(peak);
-    return retained > kept ? retained - kept : 0;
+    return backed > kept ? backed - kept : 0;
   }
 
   // How long to sleep after work that took `worked_ns` of processor time.

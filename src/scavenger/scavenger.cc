@@ -162,7 +162,7 @@ size_t Scavenger::recent_peak() const {
 size_t Scavenger::surplus(const ScavengePacer& pacer) const {
   // What age may be taken is for the search to find.
   if (policy() == ReleasePolicy::kIdleAge) return page_heap_.free_retained_bytes();
-  return pacer.surplus(recent_peak(), page_heap_.retained_bytes());
+  return pacer.surplus(recent_peak(), page_heap_.backed_bytes());
 }
 
 ScavengeMode Scavenger::release_mode() const {
@@ -260,7 +260,7 @@ void Scavenger::trace(const EpochResult& result) const {
   line.number(page_heap_.in_use_bytes() >> 10).text(" KiB in use, ");
   line.number(page_heap_.free_retained_bytes() >> 10).text(" KiB idle, ");
   line.number(page_heap_.released_bytes() >> 10).text(" KiB released, ");
-  line.number(page_heap_.retained_bytes() >> 10).text(" KiB consumed, ");
+  line.number(page_heap_.backed_bytes() >> 10).text(" KiB backed, ");
   line.number(result.drained_bytes >> 10).text(" KiB drained, ");
   line.number(result.hole_bytes >> 10).text(" KiB in spans and ");
   line.number(result.released_bytes >> 10).text(" KiB given back now, ");

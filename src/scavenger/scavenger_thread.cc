@@ -163,7 +163,7 @@ void Scavenger::restart() {
   // The wish is not cleared here: a thread that is about to end may just have made it.
   if (!can_run() || state_.load(std::memory_order_relaxed) != kNoThread) return;
   const bool is_asked_for = callback_.load(std::memory_order_relaxed) != nullptr;
-  const bool is_large = page_heap_.retained_bytes() >= kStartBytes;
+  const bool is_large = page_heap_.backed_bytes() >= kStartBytes;
   const bool has_work = freed_without_thread_.load(std::memory_order_relaxed) || changed_much();
   if (is_asked_for || (is_large && has_work)) start_thread();
 }
@@ -357,7 +357,7 @@ bool Scavenger::end_thread(uint32_t from) {
 }
 
 bool Scavenger::park() {
-  if (page_heap_.retained_bytes() < kEndBytes) return end_thread(kRunning);
+  if (page_heap_.backed_bytes() < kEndBytes) return end_thread(kRunning);
   state_.store(kParked, std::memory_order_relaxed);
   const uint64_t end = clock_.monotonic_ns() + kParkedEpochs * epoch_ns();
   // Looked at once more after parking, for a free that came in between may have seen a running
@@ -369,7 +369,7 @@ bool Scavenger::park() {
     if (callback_.load(std::memory_order_relaxed) != nullptr) break;
     const uint64_t now = clock_.monotonic_ns();
     // Of a large heap much may still become idle by frees alone, and a free cannot start a thread.
-    if (now >= end && page_heap_.retained_bytes() < kStartBytes) return end_thread(kParked);
+    if (now >= end && page_heap_.backed_bytes() < kStartBytes) return end_thread(kParked);
     if (is_to_end()) return end_thread(kParked);
     const uint64_t wait_ns = now < end ? std::min(end - now, kLastLookNs) : kLastLookNs;
     platform::futex_wait(state_, kParked, wait_ns);

@@ -97,7 +97,7 @@ TEST(CentralList, ADepotThatIsFullTakesNoMore) {
   EXPECT_EQ(central.depot_bytes(), size_t{4} << 20);
   EXPECT_EQ(central.stats().depot_bytes + central.stats().free_bytes +
                 parts.page_heap.free_retained_bytes(),
-            parts.page_heap.retained_bytes());
+            parts.page_heap.backed_bytes());
   central.drain_depot(0, kTestKey);
   EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
 }

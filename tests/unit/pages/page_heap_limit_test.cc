@@ -161,9 +161,9 @@ TEST(PageHeapLimit, GrowthBeyondTheGoalIsPaidForWithWhatLayFreeForAnEpoch) {
   EXPECT_TRUE(test.source.releases().empty()) << "freed in this epoch";
   test.heap.start_epoch();
   test.heap.start_epoch();
-  const size_t before = test.heap.retained_bytes();
+  const size_t before = test.heap.backed_bytes();
   ASSERT_NE(test.take(kMiB).count.value, 0u);
-  EXPECT_LE(test.heap.retained_bytes(), before + kHugePageBytes);
+  EXPECT_LE(test.heap.backed_bytes(), before + kHugePageBytes);
   EXPECT_FALSE(test.source.releases().empty());
   test.heap.check_invariants();
 }

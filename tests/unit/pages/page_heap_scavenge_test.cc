@@ -41,7 +41,7 @@ TEST(PageHeapScavenge, ForcedScavengingEmptiesThePageCache) {
   const PageAllocation a = test.allocate(5);
   test.heap.free(a.pages);
   EXPECT_EQ(test.heap.scavenge(kEverything, ScavengeMode::kForced).value, 5 * kPageBytes);
-  EXPECT_EQ(test.heap.retained_bytes(), 0u);
+  EXPECT_EQ(test.heap.backed_bytes(), 0u);
 }
 
 TEST(PageHeapScavenge, ScavengingStopsWhenEnoughIsDone) {

@@ -90,7 +90,7 @@ TEST(PageHeapStress, ThreadsAllocateWhileOthersScavenge) {
       heap.check_invariants();
       const PageHeapStats stats = heap.stats();
       EXPECT_EQ(stats.mapped, stats.in_use + stats.free_retained + stats.released);
-      (void)heap.retained_bytes();
+      (void)heap.backed_bytes();
     }
   });
   for (std::thread& worker : workers) worker.join();
@@ -101,7 +101,7 @@ TEST(PageHeapStress, ThreadsAllocateWhileOthersScavenge) {
   heap.check_invariants();
   EXPECT_EQ(heap.in_use_bytes(), 0u);
   heap.scavenge({SIZE_MAX}, ScavengeMode::kForced);
-  EXPECT_EQ(heap.retained_bytes(), 0u);
+  EXPECT_EQ(heap.backed_bytes(), 0u);
   EXPECT_GT(heap.stats().scavenged_pages, 0u);
 }
 

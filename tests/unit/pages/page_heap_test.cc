@@ -48,7 +48,7 @@ TEST(PageHeap, NewMemoryIsZeroAndReleased) {
   test.heap.free(a.pages);
   stats = test.heap.stats();
   EXPECT_EQ(stats.free_retained.value, 3u);
-  EXPECT_EQ(test.heap.retained_bytes(), 3 * kPageBytes);
+  EXPECT_EQ(test.heap.backed_bytes(), 3 * kPageBytes);
   test.heap.check_invariants();
 }
 

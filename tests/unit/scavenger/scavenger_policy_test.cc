@@ -89,7 +89,7 @@ TEST(ScavengerPolicy, UnderPressureOnlyWhatIsInUseIsKept) {
   EXPECT_EQ(test.pass_second().released_bytes, 0u);
   test.set_stalled(400'000);
   EXPECT_GT(test.pass_second().released_bytes, 55 * kMiB);
-  EXPECT_LE(test.page_heap.retained_bytes(), 41 * kMiB);
+  EXPECT_LE(test.page_heap.backed_bytes(), 41 * kMiB);
 }
 
 TEST(ScavengerPolicy, UnderPressureTheScavengerWorksTenTimesAsFast) {
@@ -270,7 +270,7 @@ TEST(ScavengerThreadLife, WaitsWithALargeHeapEndsWithASmallOneAndMallocStartsItA
   test.scavenger.note_pages_freed();
   wait_for_end();
   EXPECT_FALSE(test.scavenger.has_thread());
-  EXPECT_LE(test.page_heap.retained_bytes(), 21 * kMiB);
+  EXPECT_LE(test.page_heap.backed_bytes(), 21 * kMiB);
 
   // A small heap needs none, and a free never starts one.
   Span* small = test.new_large(8 * kMiB);
@@ -278,7 +278,7 @@ TEST(ScavengerThreadLife, WaitsWithALargeHeapEndsWithASmallOneAndMallocStartsItA
   test.scavenger.note_pages_freed();
   test.scavenger.note_allocation();
   EXPECT_FALSE(test.scavenger.has_thread());
-  EXPECT_LE(test.page_heap.retained_bytes(), 21 * kMiB);
+  EXPECT_LE(test.page_heap.backed_bytes(), 21 * kMiB);
 
   Span* again = test.new_large(60 * kMiB);
   test.scavenger.note_growth();

@@ -39,9 +39,9 @@ TEST(Scavenger, ReleasesDownToThePeakAndATenthButNotBelow) {
   const size_t released = test.run_busy_epochs(kManyEpochs);
   EXPECT_GT(released, 0u);
   EXPECT_EQ(test.source.released_bytes(), released);
-  EXPECT_LE(test.page_heap.retained_bytes(), 44 * kMiB + kPageBytes);
+  EXPECT_LE(test.page_heap.backed_bytes(), 44 * kMiB + kPageBytes);
   // Huge pages are not broken for the last bytes.
-  EXPECT_GE(test.page_heap.retained_bytes(), 44 * kMiB - kHugePageBytes);
+  EXPECT_GE(test.page_heap.backed_bytes(), 44 * kMiB - kHugePageBytes);
 }
 
 TEST(Scavenger, WhatIsDoneIsNotDoneAgain) {
@@ -59,9 +59,9 @@ TEST(Scavenger, AQuietProgramKeepsNothingThatItDoesNotUse) {
   Span* freed = test.new_large(60 * kMiB);
   ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && test.spans.delete_large(freed));
   test.run_busy_epochs(kManyEpochs);
-  EXPECT_GT(test.page_heap.retained_bytes(), 41 * kMiB);
+  EXPECT_GT(test.page_heap.backed_bytes(), 41 * kMiB);
   test.run_epochs(kManyEpochs);
-  EXPECT_EQ(test.page_heap.retained_bytes(), 40 * kMiB);
+  EXPECT_EQ(test.page_heap.backed_bytes(), 40 * kMiB);
 }
 
 TEST(Scavenger, HolesOfSpansThatRestAreGivenBackAndNoOthers) {
@@ -118,8 +118,8 @@ TEST(Scavenger, RetainPercentSetsTheGoal) {
     ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && test.spans.delete_large(freed));
     test.run_busy_epochs(kManyEpochs);
     const size_t goal = 40 * kMiB + 40 * kMiB * percent / 100;
-    EXPECT_LE(test.page_heap.retained_bytes(), goal + kPageBytes);
-    EXPECT_GE(test.page_heap.retained_bytes() + kHugePageBytes, goal);
+    EXPECT_LE(test.page_heap.backed_bytes(), goal + kPageBytes);
+    EXPECT_GE(test.page_heap.backed_bytes() + kHugePageBytes, goal);
   }
 }
 
@@ -304,14 +304,14 @@ TEST(Scavenger, TraceWritesOneLineATick) {
   (void)test.scavenger.run_epoch(kAllWork);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
-            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
+            "12288 KiB backed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
             "0 KiB in huge pages now, no limit\n");
   test.page_heap.limit().set_wanted({100 * kMiB}, LimitKind::kSoft);
   ::testing::internal::CaptureStderr();
   (void)test.scavenger.run_epoch(kAllWork);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
-            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
+            "12288 KiB backed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
             "0 KiB in huge pages now, limit 102400 KiB\n");
 }
 

@@ -22,14 +22,14 @@ TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {
 
   memset(reinterpret_cast<void*>(freed->base()), 1, freed->bytes().value);
   ASSERT_TRUE(test.spans.delete_large(freed));
-  EXPECT_TRUE(test.wait_for([] { return test.page_heap.retained_bytes() <= 23 * kMiB; }));
+  EXPECT_TRUE(test.wait_for([] { return test.page_heap.backed_bytes() <= 23 * kMiB; }));
 
   // With nothing to do the thread parks after some epochs; a free wakes it.
   platform::sleep_ns(300 * kNsPerMs);
   Span* more = test.new_large(60 * kMiB);
   ASSERT_NE(more, nullptr);
   ASSERT_TRUE(test.spans.delete_large(more));
-  EXPECT_TRUE(test.wait_for([] { return test.page_heap.retained_bytes() <= 23 * kMiB; }));
+  EXPECT_TRUE(test.wait_for([] { return test.page_heap.backed_bytes() <= 23 * kMiB; }));
 
   ASSERT_TRUE(test.spans.delete_large(kept));
   EXPECT_TRUE(test.wait_for([] { return !test.scavenger.has_thread(); }))
