@@ -27,7 +27,7 @@ void for_each_figure(const HeapStats& stats, Write write) {
   write({"free_in_spans", stats.free_in_spans, "bytes of free blocks in partly used spans"});
   write({"span_waste", stats.span_waste, "bytes behind the last blocks of spans"});
   write({"released_in_spans", stats.released_in_spans,
-         "bytes of free_in_spans and span_waste that were given back"});
+         "bytes of cached, free_in_spans and span_waste that were given back"});
   write({"partly_used_spans", stats.partly_used_spans, "spans with live and free blocks"});
   write({"metadata", stats.metadata, "bytes of the allocator's own records"});
   write({"thread_caches", stats.thread_caches, "thread caches made so far"});
