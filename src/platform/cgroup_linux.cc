@@ -101,10 +101,19 @@ void locate(const char* root, const char* controller, CgroupPlace* place) {
   if (path_length == 0) return;
   const RawFile mounts(FilePath(root, "/proc/thread-self/mountinfo").text(),
                        FilePath(root, "/proc/self/mountinfo").text());
+  // A container may be shown other parts of the tree, its host's among them, before its own.
+  bool found_group = false;
   for_each_line(mounts, [&](TextPiece line) {
     CgroupMount mount;
-    if (place->found() || !cgroup_mount_in(line, controller, &mount)) return;
-    (void)make_cgroup_place(root, mount, {path, path_length}, place);
+    if (found_group || !cgroup_mount_in(line, controller, &mount)) return;
+    const bool has_group = is_mounted(mount, {path, path_length});
+    CgroupPlace here;
+    if ((place->found() && !has_group) ||
+        !make_cgroup_place(root, mount, {path, path_length}, &here)) {
+      return;
+    }
+    *place = here;
+    found_group = has_group;
   });
 }
 

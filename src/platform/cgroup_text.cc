@@ -82,6 +82,15 @@ bool take_start(TextPiece& path, TextPiece start) {
   return true;
 }
 
+// Takes the mounted root off the path of a group. False when the group lies elsewhere.
+bool take_mounted_root(TextPiece& path, TextPiece root) {
+  const bool is_inside =
+      root.equals("/") || (take_start(path, root) && (path.length == 0 || path.begin[0] == '/'));
+  if (!is_inside) return false;
+  // Seen from another name space a group outside of it begins with "/..".
+  return path.length < 3 || memcmp(path.begin, "/..", 3) != 0;
+}
+
 }  // namespace
 
 bool TextPiece::equals(const char* other) const {
@@ -113,6 +122,10 @@ bool cgroup_mount_in(TextPiece line, const char* controller, CgroupMount* mount)
          mount->point.length > 0 && mount->point.begin[0] == '/';
 }
 
+bool is_mounted(const CgroupMount& mount, TextPiece path) {
+  return take_mounted_root(path, mount.root);
+}
+
 bool make_cgroup_place(const char* prefix, const CgroupMount& mount, TextPiece path,
                        CgroupPlace* place) {
   *place = {};
@@ -123,14 +136,8 @@ bool make_cgroup_place(const char* prefix, const CgroupMount& mount, TextPiece p
   place->mount_length = place->length;
   // What of the path lies below the mounted root.
   TextPiece below = path;
-  if (!mount.root.equals("/")) {
-    const bool inside =
-        take_start(below, mount.root) && (below.length == 0 || below.begin[0] == '/');
-    if (!inside) below = {};
-  }
-  // Seen from another name space a group outside of it begins with "/..".
-  const bool outside = below.length >= 3 && memcmp(below.begin, "/..", 3) == 0;
-  if (below.length > 1 && !outside && !append(place, below)) {
+  if (!take_mounted_root(below, mount.root)) below = {};
+  if (below.length > 1 && !append(place, below)) {
     *place = {};
     return false;
   }

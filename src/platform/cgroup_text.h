@@ -29,6 +29,9 @@ struct CgroupMount {
 // False unless the line mounts the tree of this controller (nullptr: version 2).
 bool cgroup_mount_in(TextPiece line, const char* controller, CgroupMount* mount);
 
+// Whether the group with this path lies in the mounted tree.
+bool is_mounted(const CgroupMount& mount, TextPiece path);
+
 // Puts prefix, mount point and the group's path below the mounted root together. A group outside of
 // that root, as seen from inside a container, is taken for the root. False when it is too long.
 bool make_cgroup_place(const char* prefix, const CgroupMount& mount, TextPiece path,

@@ -112,6 +112,24 @@ TEST(Cgroup, InsideAContainerTheMountIsTheGroup) {
   EXPECT_EQ(processor_percent(root), 50u);
 }
 
+TEST(Cgroup, AMountThatHasTheGroupCountsBeforeOthers) {
+  const FakeRoot root;
+  // From inside a name space, with the tree of the host mounted as well.
+  const std::string of_host = "21 1 0:20 /../.. /host ro - cgroup2 cgroup2 rw\n";
+  const std::string own = "22 1 0:20 / /cg ro - cgroup2 cgroup2 rw\n";
+  const std::string beside = "23 1 0:20 /a/b /other ro - cgroup2 cgroup2 rw\n";
+  root.write("/cg/a/memory.max", "6000\n");
+  root.write("/host/memory.max", "7\n");
+  root.write("/other/memory.max", "8\n");
+  root.write("/proc/self/cgroup", "0::/a\n");
+  for (const std::string& mounts : {of_host + own, own + of_host, beside + own + of_host}) {
+    root.write("/proc/self/mountinfo", mounts);
+    EXPECT_EQ(memory_limit(root), 6000u) << mounts;
+  }
+  root.write("/proc/self/mountinfo", beside + of_host);
+  EXPECT_EQ(memory_limit(root), 8u) << "the first where none has it";
+}
+
 TEST(Cgroup, LongLinesAndManyMountsAreReadThrough) {
   const FakeRoot root;
   root.mount_unified("/a");
