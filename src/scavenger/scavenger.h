@@ -60,8 +60,9 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
 // parks; a word that frees look at wakes it. It ends when the heap is small by then, before the
 // last thread of the program that has a cache, or when it is sent away. A free that comes later
-// gives back what it makes free, and a malloc that finds a large heap changed starts the thread
-// again. Where no thread may be started, growth and large frees tick in its place.
+// gives back what it makes free, and a malloc that finds a large heap changed, or that such frees
+// have given back much, starts the thread again. Where no thread may be started, growth and large
+// frees tick in its place.
 class Scavenger {
  public:
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
@@ -216,8 +217,9 @@ class Scavenger {
 
   // Set when the thread has ended for want of work: frees give back what they make free.
   std::atomic<bool> has_ended_{false};
-  // Set by such a free.
+  // Set by such a free, and the bytes that all of them gave back.
   std::atomic<bool> freed_without_thread_{false};
+  std::atomic<size_t> given_back_by_frees_{0};
   // Set when the thread has ended or was lost to a fork: mallocs look whether it is needed again.
   std::atomic<bool> wants_restart_{false};
   // 1 to make the thread tick before its time. It sleeps on this word between ticks.

@@ -42,6 +42,9 @@ constexpr size_t kTickBytes = size_t{2} << 20;
 
 // Given back at most by one free after the thread has ended.
 constexpr size_t kGiveBackBytes = size_t{64} << 20;
+// A program that takes again what such frees gave back pays for it at each of them. From so much on
+// the thread does it, which knows what was needed a moment ago.
+constexpr size_t kRestartBytes = kStartBytes;
 
 constexpr uint32_t kCallsPerLook = 16;
 
@@ -149,11 +152,14 @@ void Scavenger::give_back_freed() {
   count_shared_write();
   if (ticking_.exchange(true, std::memory_order_acquire)) return;
   if (centrals_.depot_bytes() > kWakeBytes) (void)limit_keeper_.drain(key_);
+  Bytes given_back{};
   if (has_much_to_release()) {
-    (void)page_heap_.scavenge(Bytes{kGiveBackBytes}, ScavengeMode::kForced);
+    given_back = page_heap_.scavenge(Bytes{kGiveBackBytes}, ScavengeMode::kForced);
   }
   const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Which::kAll);
   hole_cursor_ = progress.next == kNoPage ? PageNumber{} : progress.next;
+  given_back += progress.released;
+  given_back_by_frees_.fetch_add(given_back.value, std::memory_order_relaxed);
   ticking_.store(false, std::memory_order_release);
 }
 
@@ -165,7 +171,8 @@ void Scavenger::restart() {
   const bool is_asked_for = callback_.load(std::memory_order_relaxed) != nullptr;
   const bool is_large = page_heap_.backed_bytes() >= kStartBytes;
   const bool has_work = freed_without_thread_.load(std::memory_order_relaxed) || changed_much();
-  if (is_asked_for || (is_large && has_work)) start_thread();
+  const bool is_paid_for = given_back_by_frees_.load(std::memory_order_relaxed) >= kRestartBytes;
+  if (is_asked_for || (is_large && has_work) || is_paid_for) start_thread();
 }
 
 void Scavenger::note_limit_passed() {
@@ -262,6 +269,7 @@ void Scavenger::start_thread() {
   wants_restart_.store(false, std::memory_order_relaxed);
   has_ended_.store(false, std::memory_order_relaxed);
   freed_without_thread_.store(false, std::memory_order_relaxed);
+  given_back_by_frees_.store(0, std::memory_order_relaxed);
   if (!platform::has_late_filter() &&
       platform::start_background_thread(&Scavenger::thread_body, this)) {
     return;
@@ -403,6 +411,7 @@ void Scavenger::forget_thread(size_t threads) {
   thread_id_.store(0, std::memory_order_relaxed);
   sent_away_.store(0, std::memory_order_relaxed);
   hastened_.store(0, std::memory_order_relaxed);
+  given_back_by_frees_.store(0, std::memory_order_relaxed);
   live_threads_.store(threads, std::memory_order_relaxed);
   // A pressure callback may fork: its thread is then the only one of the child.
   runs_scavenger = false;

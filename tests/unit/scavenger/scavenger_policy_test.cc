@@ -289,6 +289,31 @@ TEST(ScavengerThreadLife, WaitsWithALargeHeapEndsWithASmallOneAndMallocStartsItA
   EXPECT_FALSE(test.scavenger.has_thread());
 }
 
+TEST(ScavengerThreadLife, ComesBackWhereFreesGiveBackWhatIsTakenAgain) {
+  static Threaded& test = *new Threaded;
+  Span* large = test.new_large(60 * kMiB);
+  test.scavenger.note_growth();
+  ASSERT_TRUE(large != nullptr && test.scavenger.has_thread());
+  ASSERT_TRUE(test.spans.delete_large(large));
+  test.scavenger.note_pages_freed();
+  for (int round = 0; round < 4000 && test.scavenger.has_thread(); ++round) {
+    platform::sleep_ns(5 * kNsPerMs);
+  }
+  ASSERT_FALSE(test.scavenger.has_thread());
+
+  int buffers = 0;
+  for (; buffers < 100 && !test.scavenger.has_thread(); ++buffers) {
+    Span* buffer = test.new_large(12 * kMiB);
+    ASSERT_NE(buffer, nullptr);
+    test.scavenger.note_growth();
+    test.scavenger.note_allocation();
+    ASSERT_TRUE(test.spans.delete_large(buffer));
+    test.scavenger.note_pages_freed();
+  }
+  EXPECT_TRUE(test.scavenger.has_thread());
+  EXPECT_GT(buffers, 2) << "a small heap needs none for what comes once";
+}
+
 TEST(ScavengerThreadLife, TheThreadEndsWhenTheScavengerIsSwitchedOff) {
   static Threaded& test = *new Threaded;
   ASSERT_NE(test.new_large(80 * kMiB), nullptr);
