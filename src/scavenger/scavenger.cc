@@ -59,6 +59,10 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   if (may_read_files) result.drained_bytes += empty_sleeping_caches();
   if (limit_keeper_.should_reduce()) (void)limit_keeper_.reduce(key_);
   result.released_bytes = release_surplus(pacer, at_most, cause);
+  // Of a program that rests all went that can; of another, what is free goes when it rests.
+  const bool is_settled = is_quiet() && at_most == SIZE_MAX;
+  settled_free_bytes_.store(is_settled ? page_heap_.free_retained_bytes() : 0,
+                            std::memory_order_relaxed);
   if (cause != EpochCause::kChange) result.hole_bytes = release_holes(pacer, at_most, cause);
   if (may_read_files) {
     // At the usual pace always: what it moves is no burden.

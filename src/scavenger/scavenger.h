@@ -58,11 +58,11 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 //
 // The thread starts when the heap first passes a size, on the malloc side only, for the C library
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
-// parks; a word that frees look at wakes it. It ends when the heap is small by then, before the
-// last thread of the program that has a cache, or when it is sent away. A free that comes later
-// gives back what it makes free, and a malloc that finds a large heap changed, or that such frees
-// have given back much, starts the thread again. Where no thread may be started, growth and large
-// frees tick in its place.
+// parks; a word that frees look at wakes it when much is free, and every few epochs it looks itself
+// for less. It ends when the heap is small by then, before the last thread of the program that has
+// a cache, or when it is sent away. A free that comes later gives back what it makes free, and a
+// malloc that finds a large heap changed, or that such frees have given back much, starts the
+// thread again. Where no thread may be started, growth and large frees tick in its place.
 class Scavenger {
  public:
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
@@ -177,6 +177,9 @@ class Scavenger {
   void tick_without_thread();
   void give_back_freed();
   bool has_much_to_release() const;
+  // Whether ticks might give back what the last one kept, or what came since. A parked thread looks
+  // now and then, for what was too little to wake it.
+  bool has_unsettled() const;
   bool can_run() const { return options_[Option::kScavenger] != 0; }
 
   void update_watch();
@@ -227,6 +230,8 @@ class Scavenger {
   std::atomic<bool> limit_passed_{false};
   // Bytes in use when the last epoch began.
   std::atomic<size_t> in_use_at_epoch_{0};
+  // Free bytes that the last tick left retained and would leave so however long the program rests.
+  std::atomic<size_t> settled_free_bytes_{0};
   // The context is stored first, and read last.
   std::atomic<PressureCallback> callback_{nullptr};
   std::atomic<void*> callback_context_{nullptr};

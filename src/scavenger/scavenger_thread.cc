@@ -72,6 +72,15 @@ bool Scavenger::has_much_to_release() const {
   return free_pages > much || free_pages + centrals_.depot_bytes() > much;
 }
 
+bool Scavenger::has_unsettled() const {
+  // A small heap keeps no thread for it.
+  if (page_heap_.backed_bytes() < kStartBytes) return false;
+  const size_t settled_free = settled_free_bytes_.load(std::memory_order_relaxed);
+  const size_t in_use_before = in_use_at_epoch_.load(std::memory_order_relaxed);
+  return page_heap_.free_retained_bytes() > settled_free + kWakeBytes ||
+         page_heap_.in_use_bytes() > in_use_before + kWakeBytes;
+}
+
 uint64_t Scavenger::epoch_ns() const {
   return options_[Option::kEpochMilliseconds] * kNsPerMs;
 }
@@ -379,9 +388,10 @@ bool Scavenger::park() {
     // Of a large heap much may still become idle by frees alone, and a free cannot start a thread.
     if (now >= end && page_heap_.backed_bytes() < kStartBytes) return end_thread(kParked);
     if (is_to_end()) return end_thread(kParked);
-    const uint64_t wait_ns = now < end ? std::min(end - now, kLastLookNs) : kLastLookNs;
-    platform::futex_wait(state_, kParked, wait_ns);
+    const uint64_t wait_ns = now < end ? end - now : kParkedEpochs * epoch_ns();
+    platform::futex_wait(state_, kParked, std::min(wait_ns, kLastLookNs));
     if (is_to_end()) return end_thread(kParked);
+    if (has_unsettled()) break;
     // Nobody tells of threads that end without a word.
     if (!platform::has_late_filter() && registry_.take_back_all_left()) break;
   }

@@ -97,6 +97,13 @@ struct Threaded : ScavengerParts<SystemScavengerClock> {
     }
     return false;
   }
+  // Whether no free memory stays, while the program makes no call.
+  bool is_all_given_back() const {
+    for (int round = 0; round < 4000 && page_heap.free_retained_bytes() > 0; ++round) {
+      platform::sleep_ns(5 * kNsPerMs);
+    }
+    return page_heap.free_retained_bytes() == 0;
+  }
 };
 
 }  // namespace spanmalloc

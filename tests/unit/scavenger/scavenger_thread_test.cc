@@ -44,6 +44,45 @@ TEST(ScavengerThread, StartsWithAGrownHeapGivesMemoryBackParksWakesAndEnds) {
   EXPECT_TRUE(test.wait_for([] { return !test.scavenger.has_thread(); }));
 }
 
+// A parked thread is not woken by less than an eighth of what is in use.
+TEST(ScavengerThread, GivesBackLittleThatBecameFreeWhileItIsParked) {
+  static Threaded& test = *new Threaded;
+  Span* first = test.new_large(8 * kMiB);
+  ASSERT_TRUE(test.new_large(92 * kMiB) != nullptr && first != nullptr);
+  test.scavenger.note_growth();
+  ASSERT_TRUE(test.scavenger.has_thread());
+  platform::sleep_ns(400 * kNsPerMs);
+  ASSERT_TRUE(test.spans.delete_large(first));
+  test.scavenger.note_pages_freed();
+  EXPECT_TRUE(test.is_all_given_back());
+
+  platform::sleep_ns(400 * kNsPerMs);
+  Span* second = test.new_large(8 * kMiB);
+  ASSERT_NE(second, nullptr);
+  test.scavenger.note_allocation();
+  ASSERT_TRUE(test.spans.delete_large(second));
+  test.scavenger.note_pages_freed();
+  EXPECT_TRUE(test.is_all_given_back());
+}
+
+TEST(ScavengerThread, GivesBackWhatItKeptForAProgramThatRestsByNow) {
+  static Threaded& test = *new Threaded;
+  ASSERT_NE(test.new_large(100 * kMiB), nullptr);
+  Span* some = test.new_large(8 * kMiB);
+  ASSERT_NE(some, nullptr);
+  test.scavenger.note_growth();
+  ASSERT_TRUE(test.scavenger.has_thread());
+  ASSERT_TRUE(test.spans.delete_large(some));
+  // For a program that takes memory all the time a tenth of the peak is kept. So nothing is to be
+  // done, and the thread parks.
+  for (int round = 0; round < 200; ++round) {
+    ASSERT_TRUE(test.spans.delete_large(test.new_large(kPageBytes)));
+    test.scavenger.note_pages_freed();
+    platform::sleep_ns(2 * kNsPerMs);
+  }
+  EXPECT_TRUE(test.is_all_given_back());
+}
+
 // Each step of work costs so much that the thread rests for a second after it.
 class DearWorkClock final : public ScavengerClock {
  public:
