@@ -176,6 +176,8 @@ class Scavenger {
   bool changed_much() const;
   void tick_without_thread();
   void give_back_freed();
+  // Bytes of free memory that are worth a tick of their own.
+  size_t much() const;
   bool has_much_to_release() const;
   // Whether ticks might give back what the last one kept, or what came since. A parked thread looks
   // now and then, for what was too little to wake it.

@@ -64,8 +64,12 @@ constexpr uint64_t kAskAgainNs = 10'000 * kNsPerMs;
 
 }  // namespace
 
+size_t Scavenger::much() const {
+  return kWakeBytes + page_heap_.in_use_bytes() / kWakeShareOfHeap;
+}
+
 bool Scavenger::has_much_to_release() const {
-  const size_t much = kWakeBytes + page_heap_.in_use_bytes() / kWakeShareOfHeap;
+  const size_t much = this->much();
   const size_t free_pages = page_heap_.free_retained_bytes();
   // Depots hold a part of what is in use; their sum is made when it may be enough.
   if (free_pages + page_heap_.in_use_bytes() <= much) return false;
@@ -173,13 +177,14 @@ void Scavenger::give_back_freed() {
 }
 
 // What was released is taken again without growth. A child of a fork, or a program at rest, that
-// changes little goes on without a thread.
+// changes little and has little free goes on without a thread.
 void Scavenger::restart() {
   // The wish is not cleared here: a thread that is about to end may just have made it.
   if (!can_run() || state_.load(std::memory_order_relaxed) != kNoThread) return;
   const bool is_asked_for = callback_.load(std::memory_order_relaxed) != nullptr;
   const bool is_large = page_heap_.backed_bytes() >= kStartBytes;
-  const bool has_work = freed_without_thread_.load(std::memory_order_relaxed) || changed_much();
+  const bool has_work = freed_without_thread_.load(std::memory_order_relaxed) || changed_much() ||
+                        page_heap_.free_retained_bytes() > much();
   const bool is_paid_for = given_back_by_frees_.load(std::memory_order_relaxed) >= kRestartBytes;
   if (is_asked_for || (is_large && has_work) || is_paid_for) start_thread();
 }

@@ -314,6 +314,20 @@ TEST(ScavengerThreadLife, ComesBackWhereFreesGiveBackWhatIsTakenAgain) {
   EXPECT_GT(buffers, 2) << "a small heap needs none for what comes once";
 }
 
+TEST(ScavengerThreadLife, AChildThatIsBornWithMuchFreeMemoryGivesItBack) {
+  static Threaded& test = *new Threaded;
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_TRUE(test.new_large(40 * kMiB) != nullptr && freed != nullptr);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  // What was free when its parent ticked last is no change.
+  (void)test.scavenger.run_epoch(kAllWork);
+  ASSERT_EQ(test.page_heap.free_retained_bytes(), 60 * kMiB);
+  test.scavenger.forget_thread(1);
+  test.scavenger.note_allocation();
+  EXPECT_TRUE(test.scavenger.has_thread());
+  EXPECT_TRUE(test.is_all_given_back());
+}
+
 TEST(ScavengerThreadLife, TheThreadEndsWhenTheScavengerIsSwitchedOff) {
   static Threaded& test = *new Threaded;
   ASSERT_NE(test.new_large(80 * kMiB), nullptr);
