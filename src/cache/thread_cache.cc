@@ -60,7 +60,8 @@ void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, cons
                                        uint64_t random) {
   Claim& claim = reserves_[span.size_class()].claim;
   const bool same_span = claim.word_base - span.base() < span.bytes().value;
-  if (claim.empty() || claim.content != content || !same_span) return object;
+  const bool is_zero = claim.content == MemoryContent::kZero;
+  if (claim.empty() || is_zero != (content == MemoryContent::kZero) || !same_span) return object;
   const size_t object_bytes = kSizeClasses[span.size_class()].object_bytes;
   const size_t own = (reinterpret_cast<uintptr_t>(object) - claim.word_base) / object_bytes;
   if (own >= 64) return object;
@@ -69,6 +70,8 @@ void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, cons
     bits &= bits - 1;
   }
   const size_t chosen = static_cast<size_t>(std::countr_zero(bits));
+  // The object has lost its seal.
+  if (!is_zero) claim.content = MemoryContent::kUnknown;
   claim.bits = (claim.bits & ~(uint64_t{1} << chosen)) | (uint64_t{1} << own);
   return reinterpret_cast<void*>(claim.word_base + chosen * object_bytes);
 }

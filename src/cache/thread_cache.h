@@ -30,6 +30,7 @@
 #include "central/central_lists.h"
 #include "platform/compiler.h"
 #include "spans/free_list.h"
+#include "spans/misuse.h"
 #include "spans/page_map.h"
 #include "spans/size_class.h"
 #include "spans/span.h"
@@ -90,6 +91,20 @@ class SentinelTable {
   Ends ends_[kSealChecks][kSizeClassCount];
 };
 
+// Makes an object of a claim with such content one that the program owns. Ends the process if free
+// has left it with a seal and the seal is gone: the object is in a list as well, out of which it
+// was taken, or was written to.
+SPANMALLOC_ALWAYS_INLINE void unseal(FreeNode* object, MemoryContent content, SizeClass size_class,
+                                     ListKey key) {
+  if (content == MemoryContent::kZero) return;
+  if (SPANMALLOC_UNLIKELY(content == MemoryContent::kSealed && !object->has_mark_of(key.mark))) {
+    report_changed_in_list(reinterpret_cast<uintptr_t>(object),
+                           kSizeClasses[size_class].object_bytes);
+  }
+  // Other memory may carry the seal of an earlier life.
+  object->remove_seal();
+}
+
 // The part of a thread cache that the hot path touches; heap/allocate.h uses nothing else.
 class HotCache {
  public:
@@ -132,9 +147,9 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void* take_from_claim(SizeClass size_class, MemoryContent* content) {
     Claim& claim = reserves_[size_class].claim;
     auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class]));
-    *content = claim.content;
-    // Memory that is not zero may still carry the seal of an earlier life.
-    if (claim.content == MemoryContent::kUnknown) object->remove_seal();
+    unseal(object, claim.content, size_class, key_);
+    *content =
+        claim.content == MemoryContent::kZero ? MemoryContent::kZero : MemoryContent::kUnknown;
     return object;
   }
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).

@@ -185,6 +185,7 @@ void CentralList::give_back(const Claim& claim) const {
       if (span == nullptr) {
         span = environment_.page_map.find(address);
         was_full = span->is_full();
+        if (claim.content != MemoryContent::kSealed) span->note_unsealed(claim);
       }
       const bool given = span->give_back(address);
       SPANMALLOC_CHECK(given, "an object of a claim is free in its span");

@@ -38,7 +38,7 @@ Object allocate_without_cache(SizeClass size_class) {
   if (claim.empty()) return {};
   auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class]));
   heap.central(size_class).give_back(claim);
-  if (claim.content == MemoryContent::kUnknown) object->remove_seal();
+  unseal(object, claim.content, size_class, heap.key());
   return {object, claim.content};
 }
 

@@ -15,7 +15,8 @@
 // written to in a list, or lies in lists twice and was taken once, looks like an end that is no
 // sentinel. Mark and key are random and say nothing about each other: what is left, a link changed
 // to another negative number, leads nowhere, all but surely. Who reads two freed blocks of known
-// addresses knows the key: no defence against such an attack.
+// addresses knows the key: no defence against such an attack. An object keeps its mark in its span,
+// which looks for it when it hands the object out (MemoryContent::kSealed).
 //
 // To look for the mark, free must read the block, and waits for memory when the block has not been
 // used for long. The sentinel of a list tells whether free does (SealCheck).

@@ -19,6 +19,7 @@ void Span::start_small(PageRange pages, uintptr_t base, SizeClass size_class,
   object_count_ = static_cast<uint16_t>(info.objects_per_span);
   free_count_ = object_count_;
   first_free_word_ = 0;
+  unsealed_words_ = 0;
   first_untouched_ = 0;
   released_units_ = 0;
   holes_are_settled_.store(false, std::memory_order_relaxed);
@@ -71,17 +72,24 @@ Claim Span::claim(size_t limit) {
   }
   free_bits_[word] &= ~taken;
   free_count_ = static_cast<uint16_t>(free_count_ - std::popcount(taken));
-  first_free_word_ = static_cast<uint16_t>(word);
+  first_free_word_ = static_cast<uint8_t>(word);
 
   const size_t lowest_index = word * 64 + static_cast<size_t>(std::countr_zero(taken));
   const size_t highest_index = word * 64 + 63 - static_cast<size_t>(std::countl_zero(taken));
   Claim claim;
   claim.word_base = base_ + word * 64 * kSizeClasses[size_class()].object_bytes;
   claim.bits = taken;
-  claim.content = lowest_index >= first_untouched_ ? content_ : MemoryContent::kUnknown;
+  const uint8_t word_bit = static_cast<uint8_t>(1u << word);
+  if (lowest_index >= first_untouched_) {
+    claim.content = content_;
+  } else if (highest_index < first_untouched_ && (unsealed_words_ & word_bit) == 0) {
+    claim.content = MemoryContent::kSealed;
+  }
   if (highest_index >= first_untouched_) {
     first_untouched_ = static_cast<uint16_t>(highest_index + 1);
   }
+  // What comes to a word that has nothing left comes one by one.
+  if (free_bits_[word] == 0) unsealed_words_ = static_cast<uint8_t>(unsealed_words_ & ~word_bit);
   return claim;
 }
 
@@ -100,6 +108,8 @@ void Span::check_invariants() const {
     free += static_cast<size_t>(std::popcount(bits));
   }
   SPANMALLOC_CHECK(free == free_count_, "free count differs from the free bits");
+  SPANMALLOC_CHECK((unsealed_words_ & ~low_bits(words_for(size_class()))) == 0,
+                   "a mark behind the last word");
   SPANMALLOC_CHECK(is_lent_ || (released_units_ & ~holes()) == 0,
                    "memory of a used object was given back");
 }

@@ -20,7 +20,8 @@ enum class SpanState : uint8_t {
   kLarge,  // one object, owned by whoever holds its pointer
 };
 
-enum class MemoryContent : uint8_t { kUnknown, kZero };
+// kSealed: each object is as free left it (spans/free_list.h).
+enum class MemoryContent : uint8_t { kUnknown, kZero, kSealed };
 
 // Objects of one 64-bit word of a span's free bits, taken out of the span to be handed out one by
 // one. The span counts them as used.
@@ -118,7 +119,11 @@ class Span {
   // Takes up to `limit` free objects of the first word that has any. REQUIRES: free_count() > 0.
   Claim claim(size_t limit);
 
-  // Gives back one object; false if it was free already. REQUIRES: an object starts there.
+  // Notes that objects of this claim, which never came to be free by themselves, are given back.
+  void note_unsealed(const Claim& claim) { note_unsealed_word(object_index(claim.word_base) / 64); }
+
+  // Gives back one object, which has its seal unless note_unsealed() says otherwise; false if it
+  // was free already. REQUIRES: an object starts there.
   [[nodiscard]] bool give_back(uintptr_t address) {
     const size_t index = object_index(address);
     uint64_t& word = free_bits_[index / 64];
@@ -126,7 +131,7 @@ class Span {
     if ((word & bit) != 0) return false;
     word |= bit;
     ++free_count_;
-    if (index / 64 < first_free_word_) first_free_word_ = static_cast<uint16_t>(index / 64);
+    if (index / 64 < first_free_word_) first_free_word_ = static_cast<uint8_t>(index / 64);
     holes_are_settled_.store(false, std::memory_order_relaxed);
     return true;
   }
@@ -188,6 +193,9 @@ class Span {
  private:
   size_t next_free(size_t index) const;
   size_t next_used(size_t index) const;
+  void note_unsealed_word(size_t word) {
+    unsealed_words_ = static_cast<uint8_t>(unsealed_words_ | 1u << word);
+  }
 
   // Read by whoever looks for holes, without a lock: the span may end and begin anew meanwhile.
   std::atomic<uint8_t> occupancy_list_{kNotListed};
@@ -205,7 +213,10 @@ class Span {
   uint16_t object_count_ = 0;
   uint16_t free_count_ = 0;
   // No word before this one has a free object.
-  uint16_t first_free_word_ = 0;
+  uint8_t first_free_word_ = 0;
+  // Words in which a free object that was handed out before may be without its seal: of a claim
+  // that was not used up, or since its memory went back.
+  uint8_t unsealed_words_ = 0;
   // Objects from this index on were never handed out: their memory is as the span got it.
   uint16_t first_untouched_ = 0;
   std::atomic<uint16_t> claim_epoch_{0};

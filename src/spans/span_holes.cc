@@ -94,7 +94,8 @@ uintptr_t Span::put_back(const ObjectBits& objects) {
     }
     free_bits_[word] |= objects[word];
     free_count_ = static_cast<uint16_t>(free_count_ + std::popcount(objects[word]));
-    first_free_word_ = std::min(first_free_word_, static_cast<uint16_t>(word));
+    first_free_word_ = std::min(first_free_word_, static_cast<uint8_t>(word));
+    note_unsealed_word(word);
   }
   return 0;
 }

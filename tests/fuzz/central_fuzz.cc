@@ -113,7 +113,10 @@ class ShadowCentral {
       claim.bits &= claim.bits - 1;
       auto* object = reinterpret_cast<FreeNode*>(claim.word_base + index * object_bytes);
       const char* bytes = reinterpret_cast<const char*>(object);
-      SPANMALLOC_CHECK(claim.content == MemoryContent::kUnknown ||
+      SPANMALLOC_CHECK(
+          claim.content != MemoryContent::kSealed || object->has_mark_of(kTestKey.mark),
+          "an object without its seal");
+      SPANMALLOC_CHECK(claim.content != MemoryContent::kZero ||
                            (bytes[0] == 0 && bytes[8] == 0 && bytes[object_bytes - 1] == 0),
                        "memory that is not zero");
       list.live.add(object);

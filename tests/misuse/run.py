@@ -69,6 +69,7 @@ SENTENCES = {
     "double_free_deferred_other_thread": ("free", [double(64)]),
     "double_free_deferred_last": ("free", [double(64)]),
     "double_free_deferred_spare": ("free", [double(64)]),
+    "double_free_deferred_in_span": ("free", [double(64)]),
     "double_free_large": ("free", FREED_LARGE),
     "double_free_huge": ("free", FREED_HUGE),
     "double_free_after_realloc": ("free", [double(64)]),
@@ -90,7 +91,7 @@ NOT_SILENT = {"write_after_free_byte"}
 WRITES_LINK = {"write_after_free", "write_after_free_all", "write_after_free_pointer",
                "write_after_free_spare", "write_after_free_zero"}
 # In heaps so large that the look at free is left out.
-DEFERRED = {"double_free_deferred", "double_free_deferred_last",
+DEFERRED = {"double_free_deferred", "double_free_deferred_in_span", "double_free_deferred_last",
             "double_free_deferred_other_thread", "double_free_deferred_spare"}
 
 # How a program ends under hardening: (status, first line on stderr after "spanmalloc: "). {pointer}

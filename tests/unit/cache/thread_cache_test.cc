@@ -353,6 +353,18 @@ TEST(ThreadCacheDeathTest, AListWithABlockOfAnotherClassIsAFault) {
   EXPECT_DEATH(test.check(), "a list has a block of another class");
 }
 
+TEST(ThreadCacheDeathTest, ABlockThatItsSpanHandsOutWithoutItsSealIsAFault) {
+  Fixture test;
+  FreeNode* kept = test.take();
+  const std::vector<FreeNode*> objects = test.take_many(200);
+  test.give_all(objects);
+  test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
+  // As one that was freed once more, and has its new owner out of a list.
+  objects[100]->remove_seal();
+  EXPECT_DEATH(test.take_many(200), "malloc\\(0x[0-9a-f]+\\): a free 64-byte block was written to");
+  test.give(kept);
+}
+
 TEST(ThreadCache, ListsMadeAfterAChangeOfTheCheckHaveTheNewOne) {
   Fixture test;
   std::vector<FreeNode*> objects = test.take_many(8 * kCapacity);

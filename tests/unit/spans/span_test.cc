@@ -179,7 +179,7 @@ TEST(Span, FirstUseOfZeroMemoryIsKnownZeroAndLaterUseIsNot) {
   EXPECT_EQ(first.content, MemoryContent::kZero);
   EXPECT_EQ(span->claim(4).content, MemoryContent::kZero);
   ASSERT_TRUE(span->give_back(first.word_base));
-  EXPECT_EQ(span->claim(1).content, MemoryContent::kUnknown);
+  EXPECT_EQ(span->claim(1).content, MemoryContent::kSealed);
   EXPECT_EQ(span->claim(1).content, MemoryContent::kZero);
 }
 
@@ -193,6 +193,49 @@ TEST(Span, AClaimThatMixesUsedAndUnusedObjectsIsNotKnownZero) {
 TEST(Span, UnknownMemoryStaysUnknown) {
   const SpanRecord span = make_small(size_class_of(1024), MemoryContent::kUnknown);
   while (!span->is_full()) EXPECT_EQ(span->claim(8).content, MemoryContent::kUnknown);
+}
+
+TEST(Span, WhatCameBackObjectByObjectIsSealed) {
+  const SpanRecord span = make_small(size_class_of(64), MemoryContent::kUnknown);
+  const Claim all = span->claim(64);
+  for (size_t index = 0; index < 64; index += 2) {
+    ASSERT_TRUE(span->give_back(all.word_base + index * 64));
+  }
+  EXPECT_EQ(span->claim(10).content, MemoryContent::kSealed);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kSealed);
+}
+
+TEST(Span, AWordWithTheRestOfAClaimIsNotSealedUntilAllOfItWasClaimed) {
+  const SpanRecord span = make_small(size_class_of(64), MemoryContent::kZero);
+  Claim claim = span->claim(64);
+  const uintptr_t first = claim.word_base;
+  span->note_unsealed(claim);
+  for (size_t index = 32; index < 64; ++index) ASSERT_TRUE(span->give_back(first + index * 64));
+  ASSERT_TRUE(span->give_back(first));
+  EXPECT_EQ(span->claim(2).content, MemoryContent::kUnknown);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kUnknown);
+  ASSERT_TRUE(span->give_back(first));
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kSealed);
+  // Of another word nothing is said.
+  claim = span->claim(64);
+  ASSERT_TRUE(span->give_back(claim.word_base));
+  span->note_unsealed(claim);
+  ASSERT_TRUE(span->give_back(first));
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kSealed);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kUnknown);
+}
+
+TEST(Span, ALoanTakesTheSealsOfItsWords) {
+  const SpanRecord span = make_small(size_class_of(64), MemoryContent::kUnknown);
+  while (!span->is_full()) (void)span->claim(64);
+  for (size_t index = 0; index < 192; ++index) ASSERT_TRUE(span->give_back(kBase + index * 64));
+  Span::ObjectBits objects;
+  // The second kernel page is the second word.
+  ASSERT_TRUE(span->borrow(span->holes() & 2, objects));
+  EXPECT_EQ(span->put_back(objects), 0u);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kSealed);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kUnknown);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kSealed);
 }
 
 TEST(Span, AReusedRecordStartsAgain) {
