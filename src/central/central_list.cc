@@ -60,6 +60,7 @@ Claim CentralList::claim(Growth growth) const {
     MutexLock lock(state_.mutex);
     if (Span* span = span_with_room(); span != nullptr) {
       const Claim claim = claim_from(span);
+      state_.free_objects -= static_cast<size_t>(std::popcount(claim.bits));
       state_.with_room.update(span);
       return claim;
     }
@@ -77,6 +78,7 @@ Claim CentralList::claim(Growth growth) const {
   if (!span->is_full()) {
     MutexLock lock(state_.mutex);
     state_.with_room.insert(span);
+    state_.free_objects += span->free_count();
   }
   return claim;
 }
@@ -94,6 +96,7 @@ Span* CentralList::checked_span_of(const FreeNode* node, const FreeNode* from) c
 
 void CentralList::after_give_back(Span* span, bool was_full, Span** emptied) const {
   if (span->is_empty()) {
+    state_.free_objects -= span->object_count();
     if (!was_full) state_.with_room.remove(span);
     span->next = *emptied;
     *emptied = span;
@@ -132,6 +135,7 @@ CentralList::Batch CentralList::take_batch(Magazine& magazine, ListKey key) cons
 
 void CentralList::put_back(const Batch& batch, Span** emptied) const {
   MutexLock lock(state_.mutex);
+  state_.free_objects += batch.count;
   Span* span = nullptr;
   bool was_full = false;
   for (size_t index = 0; index < batch.count; ++index) {
@@ -177,6 +181,7 @@ void CentralList::give_back(const Claim& claim) const {
   Span* emptied = nullptr;
   {
     MutexLock lock(state_.mutex);
+    state_.free_objects += static_cast<size_t>(std::popcount(claim.bits));
     Span* span = nullptr;
     bool was_full = false;
     for (uint64_t bits = claim.bits; bits != 0; bits &= bits - 1) {
@@ -235,7 +240,9 @@ bool CentralList::lend_holes(Span* span, HoleLoan& loan) const {
   span->settle_holes();
   if (units == 0) return false;
   // Memory behind the last object that was refused alone goes with the next objects.
+  const size_t free_before = span->free_count();
   if (!span->borrow(units, loan.objects)) return false;
+  state_.free_objects -= free_before - span->free_count();
   state_.with_room.update(span);
   loan.size_class = size_class_;
   loan.units = units;
@@ -248,10 +255,12 @@ void CentralList::end_loan(HoleLoan& loan, uint64_t released) const {
   {
     MutexLock lock(state_.mutex);
     Span* span = loan.span;
+    const size_t free_before = span->free_count();
     const bool was_full = span->is_full();
     if (const uintptr_t twice = span->put_back(loan.objects); twice != 0) {
       report_double_free(twice, object_bytes());
     }
+    state_.free_objects += span->free_count() - free_before;
     span->note_released(released);
     environment_.spans.note_holes_released(
         {static_cast<size_t>(std::popcount(released)) * span->unit_bytes()});
@@ -286,8 +295,7 @@ CentralStats CentralList::stats() const {
   stats.depot_bytes = state_.depot.object_count() * object_bytes();
   stats.partly_used_spans = state_.with_room.span_count();
   stats.spans = state_.span_count.load(std::memory_order_relaxed);
-  state_.with_room.for_each(
-      [&](const Span& span) { stats.free_bytes += span.free_count() * object_bytes(); });
+  stats.free_bytes = state_.free_objects * object_bytes();
   return stats;
 }
 
@@ -296,13 +304,17 @@ void CentralList::check_invariants() const {
   state_.with_room.check_invariants();
   state_.depot.check_invariants();
   SpanAllocator::HeldSpans held;
+  size_t free_objects = 0;
   state_.with_room.for_each([&](const Span& span) {
     SPANMALLOC_CHECK(span.size_class() == size_class_, "a span is listed with another class");
     environment_.page_map.check_invariants(span);
     ++held.count;
     held.pages += span.pages().count;
     held.guards += span.guards().total();
+    free_objects += span.free_count();
   });
+  SPANMALLOC_CHECK(free_objects == state_.free_objects,
+                   "a class with a wrong count of free objects");
   SPANMALLOC_CHECK(state_.span_count.load(std::memory_order_relaxed) >= held.count,
                    "a class has more spans than it counts");
   environment_.spans.check_counts(held);

@@ -27,6 +27,8 @@ struct CentralStats {
 struct alignas(platform::kCacheLineBytes) CentralState {
   Mutex mutex{LockRank::kCentral};
   OccupancyLists with_room SPANMALLOC_GUARDED_BY(mutex);
+  // Free objects of those spans.
+  size_t free_objects SPANMALLOC_GUARDED_BY(mutex) = 0;
   Depot depot SPANMALLOC_GUARDED_BY(mutex);
   std::atomic<size_t> depot_bytes{0};
   // Spans of the class, full ones too.

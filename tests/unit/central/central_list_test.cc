@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/bits.h"
+#include "platform/virtual_memory.h"
 #include "support/central_parts.h"
 
 namespace spanmalloc {
@@ -394,6 +396,32 @@ TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
   drain_objects(central, {objects[1]});
   EXPECT_DEATH(drain_objects(central, {objects[1]}),
                "free\\(0x[0-9a-f]+\\): double free of a 512-byte block");
+}
+
+TEST(CentralList, StatisticsLookAtNoSpan) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  const std::vector<FreeNode*> objects = claim_objects(central, kClass, 3);
+  const auto record = reinterpret_cast<uintptr_t>(parts.page_map.find(address_of(objects[0])));
+  const uintptr_t page = align_down(record, platform::page_bytes());
+  ASSERT_TRUE(platform::make_inaccessible(page, platform::page_bytes()));
+  EXPECT_EQ(central.stats().free_bytes, (kObjectsPerSpan - 3) * 512);
+  EXPECT_EQ(central.stats().partly_used_spans, 1u);
+  ASSERT_TRUE(platform::prepare(page, platform::page_bytes()));
+  central.check_invariants();
+}
+
+TEST(CentralListDeathTest, AWrongCountOfFreeObjectsIsAFault) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  (void)claim_objects(central, kClass, 3);
+  central.check_invariants();
+  {
+    CentralState& state = parts.central_states[kClass];
+    MutexLock lock(state.mutex);
+    ++state.free_objects;
+  }
+  EXPECT_DEATH(central.check_invariants(), "a class with a wrong count of free objects");
 }
 
 TEST(CentralListDeathTest, AListedSpanWithAWrongEntryInThePageMapIsAFault) {
