@@ -73,11 +73,10 @@ class ThreadCacheRegistry {
   // borrowed from the thread with this slot; nullptr when none was.
   ThreadCache* borrowed_from(const CacheSlot* slot) SPANMALLOC_EXCLUDES(mutex_);
 
-  // Calls visit(const ThreadCache&) for every cache, under the lock, until it returns false.
+  // Calls visit(const ThreadCache&) for every cache, without the lock, until it returns false.
   template <typename Visit>
   void for_each(Visit visit) SPANMALLOC_EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    for (const ThreadCache* cache = all_; cache != nullptr; cache = cache->next_registered) {
+    for (const ThreadCache* cache = first(); cache != nullptr; cache = cache->next_registered) {
       if (!visit(*cache)) return;
     }
   }

@@ -211,6 +211,18 @@ TEST(ThreadCacheRegistry, VisitsEveryCacheUntilToldToStop) {
   EXPECT_EQ(visits, 2);
 }
 
+TEST(ThreadCacheRegistry, ThreadsStartAndEndWhileCachesAreVisited) {
+  CacheParts parts;
+  ThreadCache* first = parts.acquire();
+  size_t visits = 0;
+  parts.registry.for_each([&](const ThreadCache&) {
+    ++visits;
+    parts.registry.release(first, Contents::kKept);
+    return parts.acquire() == first;
+  });
+  EXPECT_EQ(visits, 1u);
+}
+
 TEST(ThreadCacheRegistry, ThreadsComeAndGoWithWorkInBetween) {
   CacheParts parts;
   std::vector<std::thread> threads;
