@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "api/load.h"
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
 #include "platform/virtual_memory.h"
@@ -132,6 +133,7 @@ SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {
     return -1;
   if (!heap.options().set(row->option, value)) return -1;
   heap.apply_options();
+  if (row->option == Option::kStatsAtExit && value != 0) print_statistics_at_exit();
   return 0;
 }
 

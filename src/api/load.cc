@@ -3,6 +3,7 @@
 
 #include "api/load.h"
 
+#include <atomic>
 #include <cstdlib>
 
 #include "heap/hardened.h"
@@ -21,7 +22,7 @@ namespace {
 // Both run at the end of the program. A signal handler that interrupted the heap may end it so.
 
 void print_statistics() {
-  if (was_interrupted_by_caller()) return;
+  if (heap.options()[Option::kStatsAtExit] == 0 || was_interrupted_by_caller()) return;
   BufferedText<2048> text;
   write_text(read_stats(heap), text);
   platform::write_error(text.begin(), text.length());
@@ -44,9 +45,14 @@ __attribute__((constructor(101))) void on_load() {
   platform::note_inherited_filters();
   heap.watch_faults();
   if (heap.hardening().delays()) atexit(&look_into_quarantine);
-  if (heap.options()[Option::kStatsAtExit] != 0) atexit(&print_statistics);
+  if (heap.options()[Option::kStatsAtExit] != 0) print_statistics_at_exit();
 }
 
 }  // namespace
+
+void print_statistics_at_exit() {
+  static constinit std::atomic<bool> asked{false};
+  if (!asked.exchange(true)) atexit(&print_statistics);
+}
 
 }  // namespace spanmalloc

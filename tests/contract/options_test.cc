@@ -11,13 +11,13 @@ constexpr const char* kVariable = "SPANMALLOC_OPTIONS";
 char report[65536];
 
 // Runs this program again with the options, keeps what it writes to stderr, returns its status.
-int run_with(const char* options) {
+int run_with(const char* options, const char* program = "child") {
   const int file = memfd_create("report", 0);
   if (file < 0) return -1;
   setenv(kVariable, options, 1);
   const int saved = dup(2);
   dup2(file, 2);
-  const int status = contract::run_self("child", 20);
+  const int status = contract::run_self(program, 20);
   dup2(saved, 2);
   close(saved);
   unsetenv(kVariable);
@@ -31,6 +31,13 @@ int count_lines() {
   int lines = 0;
   for (const char* at = report; *at != '\0'; ++at) lines += *at == '\n' ? 1 : 0;
   return lines;
+}
+
+// Sets an option of the library that is in force, if it knows options.
+int set_option(const char* name, uint64_t value) {
+  const auto set = reinterpret_cast<int (*)(const char*, uint64_t)>(
+      dlsym(RTLD_DEFAULT, "spanmalloc_set_option"));
+  return set != nullptr ? set(name, value) : -1;
 }
 
 int child() {
@@ -76,6 +83,15 @@ CASE(statistics_are_written_at_the_end) {
   EXPECT(strstr(report, "mapped") != nullptr);
 }
 
+CASE(statistics_may_be_asked_for_or_given_up_later) {
+  if (contract::not_promised_by_libc()) return;
+  EXPECT_EQ(run_with("", "late_statistics"), 7);
+  EXPECT(count_lines() > 5);
+  EXPECT(strstr(report, "mapped") != nullptr);
+  EXPECT_EQ(run_with("stats=1", "no_statistics"), 7);
+  EXPECT_EQ(count_lines(), 0);
+}
+
 CASE(nonsense_is_survived) {
   static char longest[8000];
   memset(longest, 'x', sizeof longest - 1);
@@ -86,5 +102,11 @@ CASE(nonsense_is_survived) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "child") == 0) return child();
+  if (argc > 1 && strcmp(argv[1], "late_statistics") == 0) {
+    return set_option("stats", 1) == 0 && set_option("stats", 1) == 0 ? 7 : 3;
+  }
+  if (argc > 1 && strcmp(argv[1], "no_statistics") == 0) {
+    return set_option("stats", 0) == 0 ? 7 : 3;
+  }
   return contract::run_cases(argc, argv);
 }
