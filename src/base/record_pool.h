@@ -41,7 +41,6 @@ class RecordPool {
 
   // Records that were taken and not given back. May be read without the lock.
   size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
-  size_t record_bytes() const { return record_bytes_; }
 
   // Verifies that every record is in use or free, once, and calls check(record) for each free one,
   // a const void*. REQUIRES: the owner's lock is held.

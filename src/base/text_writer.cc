@@ -50,9 +50,4 @@ TextWriter& TextWriter::hexadecimal(uint64_t value) {
   return *this;
 }
 
-TextWriter& TextWriter::percent(uint64_t part, uint64_t whole) {
-  const uint64_t tenths = whole == 0 ? 0 : part * 1000 / whole;
-  return number(tenths / 10).text(".").number(tenths % 10).text("%");
-}
-
 }  // namespace spanmalloc

@@ -22,8 +22,6 @@ class TextWriter {
   TextWriter& text(const char* value);
   TextWriter& number(uint64_t value);
   TextWriter& hexadecimal(uint64_t value);
-  // A ratio in percent with one digit behind the point; 0 of 0 is 0.
-  TextWriter& percent(uint64_t part, uint64_t whole);
 
   const char* begin() const { return buffer_; }
   size_t length() const { return length_; }

@@ -21,10 +21,6 @@ struct Bytes {
     value += other.value;
     return *this;
   }
-  constexpr Bytes& operator-=(Bytes other) {
-    value -= other.value;
-    return *this;
-  }
 };
 constexpr Bytes operator+(Bytes a, Bytes b) {
   return {a.value + b.value};
@@ -39,10 +35,6 @@ struct PageCount {
   constexpr auto operator<=>(const PageCount&) const = default;
   constexpr PageCount& operator+=(PageCount other) {
     value += other.value;
-    return *this;
-  }
-  constexpr PageCount& operator-=(PageCount other) {
-    value -= other.value;
     return *this;
   }
   constexpr Bytes bytes() const { return {value << kPageShift}; }

@@ -25,7 +25,7 @@ void write_pieces(Input& input) {
   TextWriter writer(buffer.data(), capacity);
   std::string expected;
   while (!input.empty()) {
-    const size_t kind = input.below(5);
+    const size_t kind = input.below(4);
     const uint64_t value = input.next() >> input.below(64);
     if (kind == 0) {
       const std::string text = input.part(input.below(40)).text();
@@ -37,12 +37,6 @@ void write_pieces(Input& input) {
     } else if (kind == 2) {
       writer.hexadecimal(value);
       expected += formatted("0x%" PRIx64, value);
-    } else if (kind == 3) {
-      const uint64_t whole = input.below(100000);
-      const uint64_t part = value % (whole + 1);
-      const uint64_t tenths = whole == 0 ? 0 : part * 1000 / whole;
-      writer.percent(part, whole);
-      expected += std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + "%";
     } else if (input.below(16) == 0) {
       writer.clear();
       expected.clear();

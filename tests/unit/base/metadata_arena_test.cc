@@ -330,7 +330,7 @@ TEST(RecordPool, ReusesTheLastRecordFirstAndCountsThoseInUse) {
   EXPECT_EQ(pool.take(), b);
   EXPECT_EQ(pool.take(), a);
   EXPECT_EQ(pool.in_use(), 2u);
-  EXPECT_EQ(arena.used_bytes(), 2 * pool.record_bytes());
+  EXPECT_EQ(arena.used_bytes(), 2 * sizeof(TestRecord));
 }
 
 TEST(RecordPool, ChecksEachFreeRecordOnce) {

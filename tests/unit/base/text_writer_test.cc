@@ -44,18 +44,6 @@ TEST(TextWriter, NumbersPrintAsPrintfDoes) {
   }
 }
 
-TEST(TextWriter, PercentHasOneDigitAndKnowsZeroOfZero) {
-  const auto percent = [](uint64_t part, uint64_t whole) {
-    BufferedText<64> text;
-    return std::string(text.percent(part, whole).begin());
-  };
-  EXPECT_EQ(percent(0, 0), "0.0%");
-  EXPECT_EQ(percent(1, 8), "12.5%");
-  EXPECT_EQ(percent(1, 3), "33.3%");
-  EXPECT_EQ(percent(3, 3), "100.0%");
-  EXPECT_EQ(percent(5, 2), "250.0%");
-}
-
 TEST(TextWriter, WhatDoesNotFitIsCutAndTheTextStillEnds) {
   for (size_t capacity = 1; capacity < 12; ++capacity) {
     char buffer[16];
