@@ -226,7 +226,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // For the owner only; every list is walked.
   void check_invariants(const ClassMap& class_map) const;
 
-  // The registry's, under its lock.
+  // The registry's. The first is constant once the cache is registered, the others are under its
+  // lock.
   ThreadCache* next_registered;
   ThreadCache* next_waiting;
   // The number of the thread that uses it or is about to empty it; 0: it waits.

@@ -1,4 +1,5 @@
-// Small objects behind the hot path, for the slow path and for hardening.
+// Small objects behind the hot path, for the slow path and for hardening. Defined in allocate.cc
+// and reallocate.cc.
 #ifndef SPANMALLOC_HEAP_SMALL_H_
 #define SPANMALLOC_HEAP_SMALL_H_
 

@@ -186,7 +186,8 @@ class Span {
 
   void check_invariants() const;
 
-  // Links of the central list's occupancy lists; nullptr outside them.
+  // Links of the central list's occupancy lists. By `next` also hang together spans that became
+  // empty, on their way to their end, and those of a SpanStack. nullptr otherwise.
   Span* next = nullptr;
   Span* previous = nullptr;
 
