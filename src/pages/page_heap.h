@@ -95,8 +95,11 @@ class PageHeap {
   // Gives free, retained pages back to the system, huge pages that are free as a whole first, then
   // the highest ones, until `at_least` bytes are done or nothing is left that the mode allows.
   // Returns the bytes given back. The lock is not held during the system calls. Does nothing when
-  // kMaxReleases other threads are at it.
-  Bytes scavenge(Bytes at_least, ScavengeMode mode) SPANMALLOC_EXCLUDES(mutex_);
+  // kMaxReleases other threads are at it. Refused: whether the mode, but for the background, tries
+  // what the system refused to take before.
+  enum class Refused : uint8_t { kTriedAgain, kLeftAlone };
+  Bytes scavenge(Bytes at_least, ScavengeMode mode, Refused refused = Refused::kTriedAgain)
+      SPANMALLOC_EXCLUDES(mutex_);
 
   // For pages in use whose memory was mapped anew, and lost the wish for or against huge pages.
   void advise_again(PageRange pages);

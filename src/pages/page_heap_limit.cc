@@ -43,7 +43,11 @@ bool PageHeap::pay_for(PageCount backed) {
 
 bool PageHeap::pay_some(PageCount backed, size_t excess) {
   const size_t payment = std::min(excess, backed.bytes().value) + kAheadBytes;
-  if (free_retained_bytes() > 0) (void)scavenge(Bytes{payment}, ScavengeMode::kForced);
+  // Every allocation comes here as long as the limit is passed. What was refused is tried again now
+  // and then by who reduces the heap.
+  if (free_retained_bytes() > 0) {
+    (void)scavenge(Bytes{payment}, ScavengeMode::kForced, Refused::kLeftAlone);
+  }
   if (excess_bytes() > 0) over_limit_.store(true, std::memory_order_relaxed);
   return true;
 }

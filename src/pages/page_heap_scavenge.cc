@@ -6,7 +6,7 @@
 
 namespace spanmalloc {
 
-Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
+Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode, Refused refused) {
   PageCount goal;
   Release* release = nullptr;
   {
@@ -19,7 +19,7 @@ Bytes PageHeap::scavenge(Bytes at_least, ScavengeMode mode) {
     goal = std::min(count_of(free_retained_), PageCount{wanted});
     if (mode != ScavengeMode::kBackground) {
       pages_.flush(cache_);
-      offer_refused_pages();
+      if (refused == Refused::kTriedAgain) offer_refused_pages();
       // Searches of other threads may have lowered the cursors past pages freed meanwhile.
       pages_.scavenge_index().rewind_forced();
     }
@@ -106,7 +106,7 @@ PageCount PageHeap::finish_release(Release& release, platform::ReleaseResult res
     const ChunkNumber chunk = release.pages.first.chunk();
     take_back(release);
     // The kernel would refuse again (locked memory); a free in the chunk puts it on the list again,
-    // and so does the next forced search.
+    // and so does the next forced search that tries again.
     has_refused_pages_ = true;
     pages_.scavenge_index().set_empty(chunk, ScavengeUnit::kHugePage);
     pages_.scavenge_index().set_empty(chunk, ScavengeUnit::kAnyPages);

@@ -102,6 +102,23 @@ TEST(PageHeapLimit, OnePaymentIsWhatOneAllocationNeedsAndALittle) {
   EXPECT_FALSE(test.heap.was_over_limit());
 }
 
+// As in a process that locks its memory.
+TEST(PageHeapLimit, WhatTheSystemDoesNotTakeIsNotTriedAtEachAllocation) {
+  LimitedHeap test;
+  test.hold(40 * kMiB, 20 * kMiB, Shape::kSinglePages);
+  test.set_limit(10 * kMiB, LimitKind::kSoft);
+  test.source.refuse_release(true);
+  ASSERT_NE(test.take(kMiB).count.value, 0u);
+  const size_t refused = test.source.refused_releases().size();
+  EXPECT_GT(refused, 0u);
+  for (int count = 0; count < 20; ++count) ASSERT_NE(test.take(kMiB).count.value, 0u);
+  EXPECT_EQ(test.source.refused_releases().size(), refused);
+
+  test.source.refuse_release(false);
+  EXPECT_EQ(test.heap.scavenge({SIZE_MAX}, ScavengeMode::kForced).value, 20 * kMiB);
+  test.heap.check_invariants();
+}
+
 TEST(PageHeapLimit, ASoftLimitRefusesNothing) {
   LimitedHeap test;
   test.set_limit(kMiB, LimitKind::kSoft);
