@@ -6,18 +6,9 @@
 
 namespace spanmalloc {
 
-Span* OccupancyLists::fullest() const {
-  if (occupied_ == 0) return nullptr;
-  return heads_[static_cast<size_t>(std::bit_width(occupied_) - 1)];
-}
-
-Span* OccupancyLists::fullest_without_holes() const {
-  for (size_t list = kLists; list > 0; --list) {
-    for (Span* span = heads_[list - 1]; span != nullptr; span = span->next) {
-      if (!span->has_released_units()) return span;
-    }
-  }
-  return nullptr;
+Span* OccupancyLists::highest_of(uint32_t lists) const {
+  if (lists == 0) return nullptr;
+  return heads_[static_cast<size_t>(std::bit_width(lists) - 1)];
 }
 
 void OccupancyLists::insert(Span* span) {

@@ -17,15 +17,16 @@ class OccupancyLists {
   constexpr OccupancyLists() = default;
 
   // A span of the fullest list that has any; nullptr when no span has a free object.
-  Span* fullest() const;
-  // The same of those of which nothing was given back; looks at each span.
-  Span* fullest_without_holes() const;
+  Span* fullest() const { return highest_of(occupied_); }
+  // The same of those of which nothing was given back.
+  Span* fullest_without_holes() const { return highest_of(occupied_ & kWithoutHoles); }
 
   // Puts the span on its list. REQUIRES: it has free objects, and is on no list.
   void insert(Span* span);
   // REQUIRES: the span is on a list.
   void remove(Span* span);
-  // Moves a span to where it belongs after its free count changed; takes a full one off.
+  // Moves a span to where it belongs after its free count or its holes changed; takes a full one
+  // off.
   // REQUIRES: the span was on a list.
   void update(Span* span);
 
@@ -43,12 +44,19 @@ class OccupancyLists {
  private:
   // Quarters of a span were too coarse to tell an almost empty span from a half empty one; eighths
   // keep the search one bit scan.
-  static constexpr size_t kLists = 8;
+  static constexpr size_t kParts = 8;
+  // Two lists a part: first the spans of which something was given back, then the others, so that
+  // what the system need not back again is used before them.
+  static constexpr size_t kLists = 2 * kParts;
+  static constexpr uint32_t kWithoutHoles = 0xaaaa;
 
   static uint8_t list_for(const Span& span) {
     const size_t used = span.object_count() - span.free_count();
-    return static_cast<uint8_t>(used * kLists / (span.object_count() + 1));
+    const size_t part = used * kParts / (span.object_count() + 1);
+    return static_cast<uint8_t>(2 * part + (span.has_released_units() ? 0 : 1));
   }
+  // A span of the highest of these lists; nullptr for none.
+  Span* highest_of(uint32_t lists) const;
 
   std::array<Span*, kLists> heads_{};
   uint32_t occupied_ = 0;  // bit i: heads_[i] is not nullptr

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "platform/virtual_memory.h"
 #include "support/span_record.h"
 
 namespace spanmalloc {
@@ -63,6 +64,44 @@ TEST(OccupancyLists, ASpanThatFillsUpLeavesItsList) {
   }
   EXPECT_EQ(lists.span_count(), 0u);
   EXPECT_EQ(lists.fullest(), nullptr);
+}
+
+TEST(OccupancyLists, OfTwoAsFullTheOneWithoutHolesComesFirst) {
+  OccupancyLists lists;
+  const size_t count = kSizeClasses[kClass].objects_per_span;
+  const SpanRecord whole = make_used(count / 2);
+  const SpanRecord with_holes = make_used(count / 2);
+  if (with_holes->holes() == 0) GTEST_SKIP() << "the kernel's pages are as large as the span";
+  lists.insert(whole.get());
+  lists.insert(with_holes.get());
+  with_holes->note_released(with_holes->holes());
+  lists.update(with_holes.get());
+  lists.check_invariants();
+  EXPECT_EQ(lists.fullest(), whole.get());
+  EXPECT_EQ(lists.fullest_without_holes(), whole.get());
+  lists.remove(whole.get());
+  EXPECT_EQ(lists.fullest(), with_holes.get());
+  EXPECT_EQ(lists.fullest_without_holes(), nullptr);
+}
+
+TEST(OccupancyLists, TheSearchForASpanWithoutHolesLooksAtNoOther) {
+  OccupancyLists lists;
+  const size_t count = kSizeClasses[kClass].objects_per_span;
+  const SpanRecord whole = make_used(1);
+  const uintptr_t page = platform::map(platform::page_bytes(), 0);
+  ASSERT_NE(page, 0u);
+  // A record of zeros.
+  Span* with_holes = reinterpret_cast<Span*>(page);
+  with_holes->start_small({{0}, {kSizeClasses[kClass].span_pages}}, uintptr_t{1} << 40, kClass,
+                          MemoryContent::kUnknown);
+  for (size_t used = 0; used < count / 2; ++used) (void)with_holes->claim(1);
+  with_holes->note_released(uint64_t{1} << 63);
+  lists.insert(with_holes);
+  lists.insert(whole.get());
+  EXPECT_EQ(lists.fullest(), with_holes);
+  ASSERT_TRUE(platform::make_inaccessible(page, platform::page_bytes()));
+  EXPECT_EQ(lists.fullest_without_holes(), whole.get());
+  EXPECT_TRUE(platform::unmap(page, platform::page_bytes()));
 }
 
 TEST(OccupancyLists, AgreesWithANaiveSearchUnderRandomUse) {
