@@ -48,7 +48,9 @@ struct MemoryPressure {
   uint64_t limit_events = 0;  // times that the group met its limit
 };
 
-// Of the process's group, else the waiting time of the whole system.
+// The waiting time of the process's group, else of the whole system. Only where neither is told,
+// events at the limit: a group that reads and writes files is at its limit most of the time, and is
+// short of nothing.
 MemoryPressure read_memory_pressure(const char* root, const CgroupPlaces& places);
 
 }  // namespace spanmalloc::platform

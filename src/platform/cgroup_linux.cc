@@ -161,20 +161,25 @@ MemoryPressure read_memory_pressure(const char* root, const CgroupPlaces& places
   MemoryPressure pressure;
   const TextPiece group{places.unified.path, places.unified.length};
   if (places.unified.found()) {
-    pressure.limit_events = limit_events_in(SmallFile(group, "/memory.events").text());
     const SmallFile of_group(group, "/memory.pressure");
     if (!of_group.empty()) {
       pressure.stalled_us = stalled_us_in(of_group.text());
       return pressure;
     }
   }
+  const SmallFile of_system(TextPiece{root, strlen(root)}, "/proc/pressure/memory");
+  if (!of_system.empty()) {
+    pressure.stalled_us = stalled_us_in(of_system.text());
+    return pressure;
+  }
+  if (places.unified.found()) {
+    pressure.limit_events = limit_events_in(SmallFile(group, "/memory.events").text());
+  }
   if (places.memory.found()) {
     const TextPiece folder{places.memory.path, places.memory.length};
     const uint64_t failures = limit_in(SmallFile(folder, "/memory.failcnt").text());
     if (failures != kNoLimit) pressure.limit_events += failures;
   }
-  const SmallFile of_system(TextPiece{root, strlen(root)}, "/proc/pressure/memory");
-  pressure.stalled_us = stalled_us_in(of_system.text());
   return pressure;
 }
 
