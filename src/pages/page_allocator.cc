@@ -90,15 +90,11 @@ PageNumber PageAllocator::place(Run run, PageCount count, PageCount alignment) {
 PageNumber PageAllocator::find_in_chunk(size_t chunk, PageCount count, PageCount alignment) const {
   const PageBitmap& bits = chunks_[chunk].in_use;
   const size_t base = chunk * kPagesPerChunk;
-  size_t from = 0;
-  while ((from = bits.find_clear_run(count.value, from)) != PageBitmap::kNone) {
-    const size_t end = alignment.value == 1 ? from + count.value : bits.find_set(from);
-    const PageNumber found = place({base + from, end - from}, count, alignment);
-    if (found != kNoPage) return found;
-    if (end == kPagesPerChunk) break;
-    from = end;
-  }
-  return kNoPage;
+  if (!is_aligned(base, alignment.value)) return kNoPage;
+  const size_t found = alignment.value == 1
+                           ? bits.find_clear_run(count.value, 0)
+                           : bits.find_aligned_clear_run(count.value, alignment.value);
+  return found != PageBitmap::kNone ? PageNumber{base + found} : kNoPage;
 }
 
 // The first chunk at or above `chunk`, where a root entry starts, whose root entry cannot be passed

@@ -82,6 +82,25 @@ size_t PageBitmap::find_clear_run(size_t count, size_t from) const {
   return kNone;
 }
 
+size_t PageBitmap::find_aligned_clear_run(size_t count, size_t alignment) const {
+  if (alignment >= 64) {
+    size_t index = 0;
+    while (index < kBits && !starts_clear_run(index, count)) index += alignment;
+    return std::min(index, kNone);
+  }
+  const uint64_t aligned = ~uint64_t{0} / low_bits(alignment);
+  for (size_t i = 0; i < kWords; ++i) {
+    if (count <= 64) {
+      const uint64_t starts = shorten_runs(~words_[i], count - 1) & aligned;
+      if (starts != 0) return i * 64 + trailing_zeros(starts);
+    }
+    // Of the run that goes on in the next word, the lowest place reaches least far.
+    const size_t index = i * 64 + align_up(64 - leading_zeros(words_[i]), alignment);
+    if (index < (i + 1) * 64 && starts_clear_run(index, count)) return index;
+  }
+  return kNone;
+}
+
 size_t PageBitmap::find_set(size_t from) const {
   uint64_t hidden = low_bits(from % 64);
   for (size_t i = from / 64; i < kWords; ++i) {

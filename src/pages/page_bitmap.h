@@ -59,6 +59,9 @@ class PageBitmap {
   // none. REQUIRES: count >= 1, from <= kBits.
   size_t find_clear_run(size_t count, size_t from) const;
 
+  // The same from the start on, of the indices that are multiples of `alignment`, a power of two.
+  size_t find_aligned_clear_run(size_t count, size_t alignment) const;
+
   // The first set (clear) bit at or after `from`; kNone when there is none.
   size_t find_set(size_t from) const;
   size_t find_clear(size_t from) const;
@@ -77,6 +80,10 @@ class PageBitmap {
   bool operator==(const PageBitmap&) const = default;
 
  private:
+  bool starts_clear_run(size_t index, size_t count) const {
+    return index + count <= kBits && all_clear(index, count);
+  }
+
   uint64_t words_[kWords] = {};
 };
 

@@ -182,6 +182,22 @@ TEST(PageBitmap, SearchesAgreeWithNaiveOnes) {
   }
 }
 
+TEST(PageBitmap, AlignedSearchesAgreeWithNaiveOnes) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 1000; ++round) {
+    const PageBitmap bits = random_bitmap(random);
+    for (const size_t count : {1u, 2u, 3u, 31u, 63u, 64u, 65u, 100u, 128u, 200u, 511u, 512u}) {
+      for (size_t alignment = 2; alignment <= 2 * P; alignment *= 2) {
+        size_t expected = 0;
+        while (expected + count <= P && !bits.all_clear(expected, count)) expected += alignment;
+        if (expected + count > P) expected = PageBitmap::kNone;
+        ASSERT_EQ(bits.find_aligned_clear_run(count, alignment), expected)
+            << count << " pages at a multiple of " << alignment;
+      }
+    }
+  }
+}
+
 TEST(PageBitmap, SummaryVectors) {
   const auto free_pages = [](const std::vector<Range>& ranges) {
     return with_clear(ranges).summarize();
