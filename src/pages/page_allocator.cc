@@ -118,10 +118,11 @@ size_t PageAllocator::skip_roots(size_t chunk, PageCount count, Run& run) const 
   return root << kShift;
 }
 
-PageAllocator::Search PageAllocator::find(PageCount count, PageCount alignment) const {
+PageAllocator::Search PageAllocator::find(PageNumber from, PageCount count,
+                                          PageCount alignment) const {
   Search search;
   Run run{0, 0};  // the free pages directly below the entry that is looked at
-  size_t chunk = search_.chunk().value;
+  size_t chunk = from.chunk().value;
   while (chunk < end_chunk_) {
     size_t level = coarsest_level(chunk);
     if (level == 0 && search.first_free != kNoPage) {
@@ -179,15 +180,29 @@ PageAllocator::Search PageAllocator::find_at_search_address(PageCount count) con
 
 PageAllocation PageAllocator::allocate(PageCount count, PageCount alignment) {
   if (search_ == kNoPage) return {};
-  Search search;
-  if (alignment.value == 1) search = find_at_search_address(count);
-  if (search.found == kNoPage) search = find(count, alignment);
-  if (search.first_free == kNoPage) {
-    search_ = kNoPage;
-    return {};
-  }
-  raise_search_address(search.first_free);
+  if (alignment.value > 1) return allocate_aligned(count, alignment);
+  Search search = find_at_search_address(count);
+  if (search.found == kNoPage) search = find(search_, count, alignment);
+  note_first_free(search);
   if (search.found == kNoPage) return {};
+  const PageRange pages{search.found, count};
+  return {pages, mark_in_use<Owner::kProgram>(pages)};
+}
+
+// Where `count` pages are free and aligned, so are fewer at a smaller alignment.
+PageNumber PageAllocator::aligned_search_address(PageCount count, PageCount alignment) const {
+  const bool is_stricter = count >= aligned_.count && alignment >= aligned_.alignment;
+  return is_stricter ? std::max(search_, aligned_.from) : search_;
+}
+
+PageAllocation PageAllocator::allocate_aligned(PageCount count, PageCount alignment) {
+  const PageNumber from = aligned_search_address(count, alignment);
+  if (from == kNoPage) return {};
+  const Search search = find(from, count, alignment);
+  if (from == search_) note_first_free(search);
+  const bool is_found = search.found != kNoPage;
+  aligned_ = {count, alignment, is_found ? search.found + count : kNoPage};
+  if (!is_found) return {};
   const PageRange pages{search.found, count};
   return {pages, mark_in_use<Owner::kProgram>(pages)};
 }
@@ -271,7 +286,7 @@ void PageAllocator::put_back_released(PageRange pages) {
 PageCache PageAllocator::allocate_to_cache() {
   if (search_ == kNoPage) return {};
   Search search = find_at_search_address({1});
-  if (search.found == kNoPage) search = find({1}, {1});
+  if (search.found == kNoPage) search = find(search_, {1}, {1});
   if (search.found == kNoPage) {
     search_ = kNoPage;
     return {};
@@ -311,6 +326,17 @@ void PageAllocator::flush(PageCache& cache) {
 
 void PageAllocator::lower_search_address(PageNumber page) {
   if (page < search_) search_ = page;
+  // A run that the page is the last of begins so far below it.
+  const size_t below = std::min(aligned_.count.value - 1, page.value);
+  aligned_.from = std::min(aligned_.from, PageNumber{page.value - below});
+}
+
+void PageAllocator::note_first_free(const Search& search) {
+  if (search.first_free == kNoPage) {
+    search_ = kNoPage;
+  } else {
+    raise_search_address(search.first_free);
+  }
 }
 
 void PageAllocator::raise_search_address(PageNumber first_free) {
@@ -373,6 +399,8 @@ PageAllocator::Totals PageAllocator::check_invariants() const {
     });
   }
   if (search_ != kNoPage) {
+    SPANMALLOC_CHECK(find(search_, aligned_.count, aligned_.alignment).found >= aligned_.from,
+                     "aligned pages below their search address are free");
     SPANMALLOC_CHECK(mapped_.contains(search_), "the search address points into a hole");
     const PageBitmap& bits = chunks_[search_.chunk().value].in_use;
     SPANMALLOC_CHECK(bits.find_clear(0) >= search_.index_in_chunk(),

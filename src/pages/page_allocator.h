@@ -9,7 +9,8 @@
 // a terabyte has 64 of them: a search there takes less than twice what it takes in a gigabyte.
 //
 // The search address is a page below which nothing is free; searches start there. It never points
-// into a hole of the address window.
+// into a hole of the address window. Searches for aligned pages may start higher, where the last
+// one of them ended.
 //
 // Memory that was never mapped has summaries of zero, which say "nothing free", so holes need no
 // test. The arrays cover the whole window and cost memory only for mapped chunks.
@@ -119,7 +120,10 @@ class PageAllocator {
   static size_t coarsest_level(size_t chunk);
   size_t skip_roots(size_t chunk, PageCount count, Run& run) const;
   static PageNumber place(Run run, PageCount count, PageCount alignment);
-  Search find(PageCount count, PageCount alignment) const;
+  // Looks from the chunk of `from` on. REQUIRES: no such pages begin below `from`.
+  Search find(PageNumber from, PageCount count, PageCount alignment) const;
+  PageNumber aligned_search_address(PageCount count, PageCount alignment) const;
+  PageAllocation allocate_aligned(PageCount count, PageCount alignment);
   PageNumber find_in_chunk(size_t chunk, PageCount count, PageCount alignment) const;
   Search find_at_search_address(PageCount count) const;
 
@@ -131,6 +135,8 @@ class PageAllocator {
   template <Owner kOwner, Backing kBacking>
   void mark_free(PageRange pages);
   void lower_search_address(PageNumber page);
+  // After a search from the search address on.
+  void note_first_free(const Search& search);
   void raise_search_address(PageNumber first_free);
   void update_summary(size_t chunk);
   void update_parents(size_t first, size_t last);
@@ -145,6 +151,14 @@ class PageAllocator {
   AddressRanges mapped_;
   // No free page is below it; mapped, or kNoPage when nothing is free.
   PageNumber search_ = kNoPage;
+  // What was learned by the last search for aligned pages: no such run begins below `from`, where
+  // blocks smaller than their alignment may have left many that are free.
+  struct AlignedSearch {
+    PageCount count{1};
+    PageCount alignment{1};
+    PageNumber from{};
+  };
+  AlignedSearch aligned_;
   // One above the highest mapped chunk.
   size_t end_chunk_ = 0;
 };
