@@ -117,11 +117,20 @@ class HotCache {
   ListKey key() const { return key_; }
   FreeNode* head(size_t size_class) const { return heads_[size_class]; }
   void set_head(size_t size_class, FreeNode* node) { heads_[size_class] = node; }
+  // Where the head lies. In a register: processors hand a store on to the next load of its address
+  // at once where neither adds an index to it, and some cycles later where one does.
+  SPANMALLOC_ALWAYS_INLINE FreeNode** head_slot(size_t size_class) {
+    SPANMALLOC_IN_REGISTER(size_class);
+    FreeNode** slot = &heads_[size_class];
+    SPANMALLOC_IN_REGISTER(slot);
+    return slot;
+  }
 
  protected:
+  // The first member: what head_slot() computes has no offset.
+  std::array<FreeNode*, kSizeClassCount> heads_{};
   ClassMapView class_map_;
   ListKey key_{};
-  std::array<FreeNode*, kSizeClassCount> heads_{};
 };
 
 class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {

@@ -48,11 +48,12 @@ struct ExitsOfFree {
 // Takes the top block off the cache's list. nullptr when the list is empty, and for class 0 (no
 // bytes) and a thread that has no cache yet, whose lists are.
 SPANMALLOC_ALWAYS_INLINE FreeNode* pop(HotCache* cache, size_t size_class) {
-  FreeNode* object = cache->head(size_class);
+  FreeNode** slot = cache->head_slot(size_class);
+  FreeNode* object = *slot;
   SPANMALLOC_IN_RESULT_REGISTER(object);
   FreeNode* next = object->next(cache->key());
   if (SPANMALLOC_UNLIKELY(FreeNode::is_end(next))) return nullptr;
-  cache->set_head(size_class, next);
+  *slot = next;
   // A child that another thread forks here must not find an object without seal in the list.
   std::atomic_signal_fence(std::memory_order_release);
   // The next call reads this node; in a list that has grown cold it would wait for it.
@@ -78,7 +79,8 @@ void fill_freed(void* pointer);
 template <typename Exits>
 SPANMALLOC_ALWAYS_INLINE void deallocate_to(HotCache* cache, void* pointer) {
   const size_t size_class = cache->class_of(pointer);
-  FreeNode* head = cache->head(size_class);
+  FreeNode** slot = cache->head_slot(size_class);
+  FreeNode* head = *slot;
   FreeNode* object = static_cast<FreeNode*>(pointer);
   uint64_t seal;
   if (SPANMALLOC_UNLIKELY(!head->seal_above(&seal))) {
@@ -92,7 +94,7 @@ SPANMALLOC_ALWAYS_INLINE void deallocate_to(HotCache* cache, void* pointer) {
   object->link_above(head, seal, cache->key());
   // A child that another thread forks here finds the object in the list whole or not at all.
   std::atomic_signal_fence(std::memory_order_release);
-  cache->set_head(size_class, object);
+  *slot = object;
 }
 
 // Ends the life of a block; nullptr is allowed. Any other pointer that is not a live block of this

@@ -99,4 +99,7 @@ inline void spin_pause() {
 #define SPANMALLOC_IN_RESULT_REGISTER(value) static_cast<void>(0)
 #endif
 
+// Asks for `value` to be computed as it stands, into a register.
+#define SPANMALLOC_IN_REGISTER(value) asm("" : "+r"(value))
+
 #endif  // SPANMALLOC_PLATFORM_COMPILER_H_
