@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "cache/address_order.h"
 #include "spans/misuse.h"
 
 namespace spanmalloc {
@@ -131,7 +132,11 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   set_empty_head(size_class, central, sentinels, rules.check);
   step_for_fork();
   in_reserve = full;
-  central.put_magazine({spare.top, spare.count()}, key_);
+  Magazine magazine{spare.top, spare.count()};
+  if (rules.order == BlockOrder::kByAddress) {
+    magazine.top = in_address_order(magazine, size_class, key_, class_map_, sentinels);
+  }
+  central.put_magazine(magazine, key_);
   return true;
 }
 

@@ -105,6 +105,12 @@ SPANMALLOC_ALWAYS_INLINE void unseal(FreeNode* object, MemoryContent content, Si
   object->remove_seal();
 }
 
+// In which order the blocks of a list that leaves its thread lie.
+enum class BlockOrder {
+  kAsFreed,   // the last one freed is the first one handed out
+  kByAddress  // see cache/address_order.h
+};
+
 // The part of a thread cache that the hot path touches; heap/allocate.h uses nothing else.
 class HotCache {
  public:
@@ -169,6 +175,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     // Bytes that all lists together may hold beyond their first length.
     size_t budget;
     SealCheck check;
+    BlockOrder order = BlockOrder::kAsFreed;
   };
   // Makes the head list one that takes another object. Lists that overflow become longer ones while
   // the budget allows it. True when a magazine was handed to the central list.

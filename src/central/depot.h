@@ -10,7 +10,7 @@ namespace spanmalloc {
 
 // Magazines of one size class on their way between threads: a stack, since the magazine that came
 // last is the warmest. They are full, but for those of threads that have ended. A magazine moves as
-// one pointer; no object is touched.
+// one pointer; the depot touches no object.
 // The owner's lock protects it. Bonwick and Adams, "Magazines and Vmem", 2001.
 class Depot {
  public:

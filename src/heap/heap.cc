@@ -30,9 +30,10 @@ constexpr size_t kDepotShareOfHeap = 8;
 // the memory in use; for each cache at least this much.
 constexpr size_t kCacheShareOfHeap = 8;
 constexpr size_t kCacheFloorBytes = size_t{1} << 20;
-// With this much in spans of small blocks, lists are made whose checks are deferred: a block that
-// comes to free has likely left the processor's own caches, and to look into it would be to wait.
-constexpr size_t kDeferredChecksFromBytes = size_t{8} << 20;
+// With this much in spans of small blocks, most of them have left the processor's own caches. Lists
+// are made whose checks are deferred, since to look into a block that comes to free would be to
+// wait, and blocks go to other lists in an order that keeps neighbours together.
+constexpr size_t kLargeHeapBytes = size_t{8} << 20;
 
 // What guards may take under the limits of the process.
 PageCount most_guards() {
@@ -265,9 +266,11 @@ void Heap::on_thread_exit(void*) {
 ThreadCache::ListRules Heap::list_rules() const {
   const size_t in_use = page_heap_.in_use_bytes();
   const size_t share = in_use / kCacheShareOfHeap / scavenger_.live_threads();
-  return {share > kCacheFloorBytes ? share : kCacheFloorBytes,
-          spans_.small_span_bytes() < kDeferredChecksFromBytes ? SealCheck::kAtFree
-                                                               : SealCheck::kDeferred};
+  const size_t budget = share > kCacheFloorBytes ? share : kCacheFloorBytes;
+  if (spans_.small_span_bytes() < kLargeHeapBytes) return {budget, SealCheck::kAtFree};
+  // Places are random under hardening.
+  return {budget, SealCheck::kDeferred,
+          hardening_.has_ends() ? BlockOrder::kAsFreed : BlockOrder::kByAddress};
 }
 
 bool Heap::reclaim_before_growth() {

@@ -42,7 +42,8 @@ struct CacheParts : CentralParts {
   }
   void deallocate(ThreadCache& cache, SizeClass size_class, FreeNode* object) {
     if (cache.head(size_class)->room() == 0) {
-      (void)cache.make_room(size_class, centrals[size_class], sentinels, {cache_budget, check});
+      (void)cache.make_room(size_class, centrals[size_class], sentinels,
+                            {cache_budget, check, order});
     }
     object->link_above(cache.head(size_class), kTestKey);
     cache.set_head(size_class, object);
@@ -50,6 +51,7 @@ struct CacheParts : CentralParts {
 
   size_t cache_budget = SIZE_MAX;
   SealCheck check = SealCheck::kAtFree;
+  BlockOrder order = BlockOrder::kAsFreed;
   ThreadCacheRegistry registry{arena};
   SentinelTable sentinels;
 };

@@ -1,0 +1,61 @@
+// Puts the blocks of a list into the order of their addresses.
+//
+// A program that builds a structure, destroys it and builds the next one gets blocks in the order
+// in which it freed the last ones. Each round mixes them further, until what follows each other in
+// the structure lies anywhere, and each step through it waits for memory. Lists that leave a thread
+// in order keep its blocks as close together as fresh ones are.
+#ifndef SPANMALLOC_CACHE_ADDRESS_ORDER_H_
+#define SPANMALLOC_CACHE_ADDRESS_ORDER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/config.h"
+#include "cache/thread_cache.h"
+#include "spans/free_list.h"
+#include "spans/page_map.h"
+#include "spans/size_class.h"
+
+namespace spanmalloc {
+
+// The top of a list of the same blocks, the one with the lowest address uppermost. The list stays
+// as it is if it is short, if its upper part runs in one direction already, if its blocks lie too
+// far apart for their order to matter, and if the program has changed a link or a mark in it, which
+// is for others to report. REQUIRES: nobody else takes blocks from the list.
+FreeNode* in_address_order(Magazine list, SizeClass size_class, ListKey key, ClassMapView class_map,
+                           const SentinelTable& sentinels);
+
+// A set of blocks of one list, as bits for the places where a block can start.
+class BlockSet {
+ public:
+  // False when the block is there already, and when it is too far from the others.
+  [[nodiscard]] bool add(uintptr_t address);
+  // Links all blocks above `below`, the highest address first; returns the last one linked.
+  // REQUIRES: there is room for them.
+  FreeNode* link_above(FreeNode* below, ListKey key);
+
+ private:
+  static constexpr size_t kWindowBytes = size_t{32} << 10;
+  static constexpr size_t kMaxWindows = 8;
+  static constexpr size_t kWords = kWindowBytes / kMinAlignment / 64;
+
+  struct Window {
+    uintptr_t base;
+    std::array<uint64_t, kWords> bits;
+  };
+
+  // The window around the address; nullptr when it would be one too many.
+  Window* window_of(uintptr_t address);
+  // The last window that begins below `end`. REQUIRES: there is one.
+  const Window& highest_below(uintptr_t end) const;
+
+  size_t window_count_ = 0;
+  Window* last_ = nullptr;
+  // Those beyond the count are not written to: they are 2 KiB of the caller's stack.
+  std::array<Window, kMaxWindows> windows_;
+};
+
+}  // namespace spanmalloc
+
+#endif  // SPANMALLOC_CACHE_ADDRESS_ORDER_H_
