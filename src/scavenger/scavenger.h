@@ -227,6 +227,8 @@ class Scavenger {
   std::atomic<size_t> given_back_by_frees_{0};
   // Set when the thread has ended or was lost to a fork: mallocs look whether it is needed again.
   std::atomic<bool> wants_restart_{false};
+  // When the process was forked; 0: it is no child.
+  std::atomic<uint64_t> forked_at_ns_{0};
   // 1 to make the thread tick before its time. It sleeps on this word between ticks.
   std::atomic<uint32_t> hastened_{0};
   std::atomic<bool> limit_passed_{false};

@@ -177,14 +177,18 @@ void Scavenger::give_back_freed() {
 }
 
 // What was released is taken again without growth. A child of a fork, or a program at rest, that
-// changes little and has little free goes on without a thread.
+// changes little and has little free goes on without a thread. Of a child that has not lived for an
+// epoch what is free does not count: it may be about to end.
 void Scavenger::restart() {
   // The wish is not cleared here: a thread that is about to end may just have made it.
   if (!can_run() || state_.load(std::memory_order_relaxed) != kNoThread) return;
   const bool is_asked_for = callback_.load(std::memory_order_relaxed) != nullptr;
   const bool is_large = page_heap_.backed_bytes() >= kStartBytes;
-  const bool has_work = freed_without_thread_.load(std::memory_order_relaxed) || changed_much() ||
-                        page_heap_.free_retained_bytes() > much();
+  const bool has_idle =
+      page_heap_.free_retained_bytes() > much() &&
+      epoch_is_over(forked_at_ns_.load(std::memory_order_relaxed), clock_.monotonic_ns());
+  const bool has_work =
+      freed_without_thread_.load(std::memory_order_relaxed) || changed_much() || has_idle;
   const bool is_paid_for = given_back_by_frees_.load(std::memory_order_relaxed) >= kRestartBytes;
   if (is_asked_for || (is_large && has_work) || is_paid_for) start_thread();
 }
@@ -427,6 +431,7 @@ void Scavenger::forget_thread(size_t threads) {
   sent_away_.store(0, std::memory_order_relaxed);
   hastened_.store(0, std::memory_order_relaxed);
   given_back_by_frees_.store(0, std::memory_order_relaxed);
+  forked_at_ns_.store(clock_.monotonic_ns(), std::memory_order_relaxed);
   live_threads_.store(threads, std::memory_order_relaxed);
   // A pressure callback may fork: its thread is then the only one of the child.
   runs_scavenger = false;
