@@ -133,7 +133,7 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   step_for_fork();
   in_reserve = full;
   Magazine magazine{spare.top, spare.count()};
-  if (rules.order == BlockOrder::kByAddress) {
+  if (rules.order == BlockOrder::kByAddress && !central.depot_is_full()) {
     magazine.top = in_address_order(magazine, size_class, key_, class_map_, sentinels);
   }
   central.put_magazine(magazine, key_);

@@ -106,6 +106,9 @@ class CentralList {
   // Bytes in the depot; read without the lock, so only about right.
   size_t depot_bytes() const { return state_.depot_bytes.load(std::memory_order_relaxed); }
 
+  // Whether a magazine that came now would go into its spans; as inexact.
+  bool depot_is_full() const { return depot_bytes() >= kMaxDepotBytes; }
+
   CentralStats stats() const SPANMALLOC_EXCLUDES(state_.mutex);
   void check_invariants() const SPANMALLOC_EXCLUDES(state_.mutex);
   Mutex& mutex() const { return state_.mutex; }
