@@ -134,6 +134,8 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   in_reserve = full;
   Magazine magazine{spare.top, spare.count()};
   if (rules.order == BlockOrder::kByAddress && !central.depot_is_full()) {
+    // A fork in between finds the list nowhere.
+    step_for_fork();
     magazine.top = in_address_order(magazine, size_class, key_, class_map_, sentinels);
   }
   central.put_magazine(magazine, key_);
