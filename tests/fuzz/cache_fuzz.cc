@@ -37,6 +37,9 @@ class ShadowCaches {
       case 10:
         parts_.cache_budget = input_.below(2) == 0 ? SIZE_MAX : input_.below(65536) << 4;
         parts_.check = input_.below(2) == 0 ? SealCheck::kAtFree : SealCheck::kDeferred;
+        // As in large heaps.
+        parts_.order =
+            parts_.check == SealCheck::kDeferred ? BlockOrder::kByAddress : BlockOrder::kAsFreed;
         return;
       case 11:
         return flush(*cache, live.size_class());
