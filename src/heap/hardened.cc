@@ -315,7 +315,6 @@ void deallocate_hardened(void* pointer) {
 
 void* reallocate_hardened(void* pointer, size_t bytes) {
   if (!is_still_on()) return reallocate(pointer, bytes);
-  if (pointer == nullptr) return allocate(bytes);
   if (bytes == 0) {
     deallocate(pointer);
     return nullptr;

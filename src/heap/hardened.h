@@ -18,7 +18,8 @@
 
 namespace spanmalloc {
 
-// As the functions of heap/allocate.h without the ending. REQUIRES: hardening is on.
+// As the functions of heap/allocate.h without the ending. REQUIRES: hardening is on; the pointer to
+// reallocate is not nullptr.
 SPANMALLOC_NOINLINE void* allocate_hardened(size_t bytes);
 SPANMALLOC_NOINLINE void* allocate_zeroed_hardened(size_t bytes);
 SPANMALLOC_NOINLINE void* allocate_aligned_hardened(size_t bytes, size_t alignment);

@@ -40,7 +40,6 @@ bool fits_in_place(size_t bytes, size_t old_bytes) {
 }  // namespace
 
 void* reallocate_without_end(void* pointer, size_t bytes) {
-  if (pointer == nullptr) return allocate(bytes);
   if (bytes == 0) {
     deallocate(pointer);
     return nullptr;
@@ -67,6 +66,8 @@ void* reallocate_without_end(void* pointer, size_t bytes) {
 }
 
 void* reallocate(void* pointer, size_t bytes) {
+  // Programs whose only allocation function is this one begin each block so.
+  if (pointer == nullptr) return allocate(bytes);
   // Most calls of a program that grows a buffer step by step stay in its size class: those look at
   // the page's class and the block's seal alone.
   const HotCache* cache = current_cache();

@@ -45,7 +45,7 @@ void push_small(FreeNode* object, SizeClass size_class);
 bool is_free_somewhere(uintptr_t address, SizeClass size_class);
 
 // What heap/allocate.h says, in a process whose blocks have no ends, for a block that was not
-// sampled.
+// sampled. REQUIRES of reallocate_without_end(): a pointer that is not nullptr.
 void deallocate_without_end(void* pointer);
 void* reallocate_without_end(void* pointer, size_t bytes);
 size_t usable_bytes_without_end(const void* pointer, const char* call);
