@@ -13,11 +13,9 @@ namespace spanmalloc {
 namespace {
 
 using testing::CacheParts;
-using testing::claim_objects;
 using testing::kTestKey;
 
 const SizeClass kClass = size_class_of(64);
-const size_t kCapacity = kSizeClasses[kClass].magazine_capacity;
 
 struct Fixture : CacheParts {
   // Blocks of one class, in the order of their addresses.
