@@ -20,6 +20,7 @@ static const struct Symbol symbols[] = {
     SYMBOL(spanmalloc_set_pressure_callback),
     SYMBOL(spanmalloc_scavenge_epoch),
     SYMBOL(spanmalloc_release_memory),
+    SYMBOL(spanmalloc_set_option),
 };
 
 void* dlsym(void* library, const char* wanted) {
