@@ -19,6 +19,7 @@ bool is_whole(const FreeNode* node, SizeClass size_class, ListKey key, ClassMapV
   return class_map[reinterpret_cast<uintptr_t>(node)] == size_class && node->has_mark_of(key.mark);
 }
 
+// Whether nothing is to be done: the top runs in one direction, or the program has changed it.
 bool starts_in_order(const FreeNode* node, SizeClass size_class, ListKey key,
                      ClassMapView class_map) {
   size_t turns = 0;
