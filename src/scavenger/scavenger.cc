@@ -264,7 +264,7 @@ void Scavenger::trace(const EpochResult& result) const {
   line.number(page_heap_.in_use_bytes() >> 10).text(" KiB in use, ");
   line.number(page_heap_.free_retained_bytes() >> 10).text(" KiB idle, ");
   line.number(page_heap_.released_bytes() >> 10).text(" KiB released, ");
-  line.number(page_heap_.backed_bytes() >> 10).text(" KiB backed, ");
+  line.number(page_heap_.consumed_bytes() >> 10).text(" KiB consumed, ");
   line.number(result.drained_bytes >> 10).text(" KiB drained, ");
   line.number(result.hole_bytes >> 10).text(" KiB in spans and ");
   line.number(result.released_bytes >> 10).text(" KiB given back now, ");

@@ -161,7 +161,7 @@ CASE(calls_tick_and_the_trace_has_a_line_for_each) {
     ++lines;
   }
   EXPECT_EQ(lines, 12);
-  for (const char* word : {" KiB in use, ", " KiB idle, ", " KiB released, ", " KiB backed, ",
+  for (const char* word : {" KiB in use, ", " KiB idle, ", " KiB released, ", " KiB consumed, ",
                            " given back now, ", "no limit"}) {
     EXPECT(strstr(report, word) != nullptr);
   }

@@ -304,14 +304,14 @@ TEST(Scavenger, TraceWritesOneLineATick) {
   (void)test.scavenger.run_epoch(kAllWork);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
-            "12288 KiB backed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
+            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
             "0 KiB in huge pages now, no limit\n");
   test.page_heap.limit().set_wanted({100 * kMiB}, LimitKind::kSoft);
   ::testing::internal::CaptureStderr();
   (void)test.scavenger.run_epoch(kAllWork);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "spanmalloc: scavenger: 4096 KiB in use, 8192 KiB idle, 0 KiB released, "
-            "12288 KiB backed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
+            "12288 KiB consumed, 0 KiB drained, 0 KiB in spans and 0 KiB given back now, "
             "0 KiB in huge pages now, limit 102400 KiB\n");
 }
 
