@@ -49,12 +49,21 @@ void ThreadCache::set_empty_head(SizeClass size_class, const CentralList& centra
                              static_cast<uint32_t>(SentinelTable::capacity(size_class, level))});
 }
 
+size_t ThreadCache::claim_limit(SizeClass size_class) const {
+  const SizeClassInfo& info = kSizeClasses[size_class];
+  constexpr size_t kLeast = 4;
+  const int steps_left = kClaimsToGrow - claims_in_a_row_[size_class];
+  return std::clamp<size_t>(info.magazine_capacity >> steps_left,
+                            std::min<size_t>(info.claim_limit, kLeast), info.claim_limit);
+}
+
 void ThreadCache::accept(SizeClass size_class, const Claim& claim) {
   Claim& own = reserves_[size_class].claim;
   own.word_base = claim.word_base;
   own.content = claim.content;
   step_for_fork();
   own.bits = claim.bits;
+  if (claims_in_a_row_[size_class] < kClaimsToGrow) ++claims_in_a_row_[size_class];
 }
 
 void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, const Span& span,
@@ -120,6 +129,7 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
     if (full.capacity != 0) in_reserve = full;
     return false;
   }
+  claims_in_a_row_[size_class] = 0;
   const uint8_t level = levels_[size_class];
   if (level + 1 < SentinelTable::kLevels) {
     const uint8_t next = static_cast<uint8_t>(level + 1);
@@ -151,6 +161,7 @@ void ThreadCache::flush(SizeClass size_class, const CentralList& central, Sentin
   set_head_list(size_class, {sentinels.sentinel_without_room(), 0});
   grown_bytes_ -= grown_bytes(size_class);
   levels_[size_class] = 0;
+  claims_in_a_row_[size_class] = 0;
   reserves_[size_class].claim.bits = 0;
   step_for_fork();
   reserves_[size_class] = {};

@@ -167,6 +167,10 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
         claim.content == MemoryContent::kZero ? MemoryContent::kZero : MemoryContent::kUnknown;
     return object;
   }
+  // Objects that the next claim should have at most: 8 KiB of them, and four if the class allows so
+  // many. 16 KiB and then 32 after as many claims without a list that overflowed: such a thread
+  // uses what it claims.
+  size_t claim_limit(SizeClass size_class) const;
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
   void accept(SizeClass size_class, const Claim& claim);
 
@@ -251,6 +255,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
 
  private:
   friend class CacheUse;
+  // A class's first claim is a quarter of the largest one, which comes after so many.
+  static constexpr uint8_t kClaimsToGrow = 2;
   // A list with the number of objects that fit into it: none before its class is first used.
   struct List {
     FreeNode* top = nullptr;
@@ -300,6 +306,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Objects that fit into the head list, from its sentinel up.
   std::array<uint16_t, kSizeClassCount> head_capacities_;
   std::array<uint8_t, kSizeClassCount> levels_;
+  // Claims since the class's lists last overflowed, up to kClaimsToGrow.
+  std::array<uint8_t, kSizeClassCount> claims_in_a_row_;
   std::array<Reserve, kSizeClassCount> reserves_;
   // The heads at the last flush_idle().
   std::array<const FreeNode*, kSizeClassCount> resting_heads_;

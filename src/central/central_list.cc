@@ -1,5 +1,6 @@
 #include "central/central_list.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/check.h"
@@ -37,8 +38,8 @@ void CentralList::put_magazine(Magazine magazine, ListKey key) const {
   drain(magazine, key);
 }
 
-Claim CentralList::claim_from(Span* span) const {
-  const Claim claim = span->claim(kSizeClasses[size_class_].claim_limit);
+Claim CentralList::claim_from(Span* span, size_t limit) const {
+  const Claim claim = span->claim(std::min<size_t>(limit, kSizeClasses[size_class_].claim_limit));
   span->set_claim_epoch(environment_.epoch.load(std::memory_order_relaxed));
   if (!environment_.was_claimed_from.load(std::memory_order_relaxed)) {
     environment_.was_claimed_from.store(true, std::memory_order_relaxed);
@@ -55,11 +56,11 @@ Span* CentralList::span_with_room() const {
   return may_be_used ? span : state_.with_room.fullest_without_holes();
 }
 
-Claim CentralList::claim(Growth growth) const {
+Claim CentralList::claim(Growth growth, size_t limit) const {
   {
     MutexLock lock(state_.mutex);
     if (Span* span = span_with_room(); span != nullptr) {
-      const Claim claim = claim_from(span);
+      const Claim claim = claim_from(span, limit);
       state_.free_objects -= static_cast<size_t>(std::popcount(claim.bits));
       state_.with_room.update(span);
       return claim;
@@ -70,7 +71,7 @@ Claim CentralList::claim(Growth growth) const {
   const size_t spans_before = state_.span_count.fetch_add(1, std::memory_order_relaxed);
   count_shared_write();
   // Nobody else knows the span yet.
-  const Claim claim = claim_from(span);
+  const Claim claim = claim_from(span, limit);
   if (claim.content == MemoryContent::kZero && spans_before >= kSpansBeforePopulating &&
       object_bytes() <= kPageBytes / 2) {
     environment_.spans.populate(span);

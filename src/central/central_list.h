@@ -75,9 +75,10 @@ class CentralList {
   // Hands over a list of free objects. It is kept whole, or drained when the depot has no room.
   void put_magazine(Magazine magazine, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
 
-  // Free objects of the fullest span with room, at most the class's claim limit. When no span has
-  // room, a new one is made, if that is possible under `growth`; an empty claim otherwise.
-  Claim claim(Growth growth) const SPANMALLOC_EXCLUDES(state_.mutex);
+  // Free objects of the fullest span with room, at most `limit` and the class's claim limit. When
+  // no span has room, a new one is made, if that is possible under `growth`; an empty claim
+  // otherwise.
+  Claim claim(Growth growth, size_t limit = SIZE_MAX) const SPANMALLOC_EXCLUDES(state_.mutex);
 
   // Puts all objects of the list back into their spans. Reports misuse that shows here: an object
   // that is free in its span already, a pointer that is no object's start, a broken link.
@@ -129,7 +130,7 @@ class CentralList {
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
   Span* span_with_room() const SPANMALLOC_REQUIRES(state_.mutex);
-  Claim claim_from(Span* span) const;
+  Claim claim_from(Span* span, size_t limit) const;
   // Objects of a magazine with their spans. They are looked up without the lock, since to follow
   // cold links and find records waits for memory, and whoever holds the lock lets others wait.
   struct Batch {

@@ -13,18 +13,19 @@ namespace spanmalloc {
 
 namespace {
 
-// Free bits of the class from wherever they can be had, the heap's growth last.
-SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
+// Up to `limit` objects of the class from wherever they can be had, the heap's growth last.
+SPANMALLOC_NOINLINE Claim refill(SizeClass size_class, size_t limit) {
   const CentralList central = heap.central(size_class);
-  Claim claim = central.claim(Growth::kForbidden);
-  if (claim.empty() && heap.reclaim_before_growth()) claim = central.claim(Growth::kForbidden);
+  Claim claim = central.claim(Growth::kForbidden, limit);
+  if (claim.empty() && heap.reclaim_before_growth())
+    claim = central.claim(Growth::kForbidden, limit);
   if (claim.empty()) {
-    claim = central.claim(Growth::kAllowed);
+    claim = central.claim(Growth::kAllowed, limit);
     heap.scavenger().note_growth();
   }
   if (claim.empty()) {
     heap.reclaim_everything();
-    claim = central.claim(Growth::kAllowed);
+    claim = central.claim(Growth::kAllowed, limit);
   }
   heap.after_allocation();
   return claim;
@@ -34,7 +35,7 @@ SPANMALLOC_NOINLINE Claim refill(SizeClass size_class) {
 
 Object allocate_without_cache(SizeClass size_class) {
   if (!heap.open()) return {};
-  Claim claim = refill(size_class);
+  Claim claim = refill(size_class, 1);
   if (claim.empty()) return {};
   auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class]));
   heap.central(size_class).give_back(claim);
@@ -54,7 +55,7 @@ Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class) {
   const CentralList central = heap.central(size_class);
   object.address = cache.allocate_from_reserve(size_class, central, &object.content);
   if (object.address != nullptr) return object;
-  const Claim claim = refill(size_class);
+  const Claim claim = refill(size_class, cache.claim_limit(size_class));
   if (claim.empty()) return {};
   // The start of the scavenger's thread allocates, so there may be a claim already.
   if (cache.has_claim(size_class)) {

@@ -6,8 +6,8 @@
 // 1 KiB the class is the size in units of 16 bytes, which the hot path computes without a table.
 //
 // A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except
-// that it has no more than 512 objects. It is made longer until what remains behind its last object
-// is at most 1/32 of it.
+// that it has no more than 512 objects. It is made longer until what remains
+// behind its last object is at most 1/32 of it.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
 #define SPANMALLOC_SPANS_SIZE_CLASS_H_
 
@@ -50,7 +50,8 @@ struct SizeClassInfo {
   uint32_t objects_per_span;
   // Objects of a full magazine: 32 KiB of them, 4 at least, 512 at most.
   uint16_t magazine_capacity;
-  // Objects that a thread cache claims from a span at a time: at most one 64-bit word of them.
+  // Objects that a thread cache claims from a span at a time at most: 32 KiB, one, or one 64-bit
+  // word of them.
   uint16_t claim_limit;
   // Objects of a word of free bits that are handed out before the others: the class's color.
   uint64_t taken_first;

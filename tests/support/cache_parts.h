@@ -33,7 +33,7 @@ struct CacheParts : CentralParts {
     MemoryContent content;
     void* reserve = cache.allocate_from_reserve(size_class, central, &content);
     if (reserve == nullptr) {
-      const Claim claim = central.claim(Growth::kAllowed);
+      const Claim claim = central.claim(Growth::kAllowed, cache.claim_limit(size_class));
       if (claim.empty()) return nullptr;
       cache.accept(size_class, claim);
       reserve = cache.allocate_from_reserve(size_class, central, &content);

@@ -174,6 +174,38 @@ TEST(ThreadCache, AClaimIsHandedOutInItsOrderAndKnownZero) {
   EXPECT_EQ(test.cache.object_count(kClass), 0u);
 }
 
+// A thread that uses little of a class claims little of it.
+TEST(ThreadCache, ClaimsGrowUntilAListOverflows) {
+  Fixture test;
+  const SizeClass size_class = size_class_of(512);
+  const CentralList central = test.centrals[size_class];
+  std::vector<FreeNode*> objects;
+  std::vector<size_t> limits;
+  for (int claim = 0; claim < 4; ++claim) {
+    limits.push_back(test.cache.claim_limit(size_class));
+    test.cache.accept(size_class, central.claim(Growth::kAllowed, limits.back()));
+    EXPECT_LE(test.cache.object_count(size_class), limits.back());
+    while (test.cache.has_claim(size_class)) {
+      objects.push_back(test.allocate(test.cache, size_class));
+    }
+  }
+  EXPECT_EQ(limits, (std::vector<size_t>{16, 32, 64, 64}));
+  for (FreeNode* object : objects) test.deallocate(test.cache, size_class, object);
+  EXPECT_EQ(test.cache.claim_limit(size_class), 16u);
+  test.check();
+}
+
+TEST(ThreadCache, EveryClaimHasFourObjectsWhereTheClassAllowsThem) {
+  Fixture test;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const SizeClassInfo& info = kSizeClasses[index];
+    const size_t limit = test.cache.claim_limit(static_cast<SizeClass>(index));
+    EXPECT_GE(limit, std::min<size_t>(info.claim_limit, 4)) << info.object_bytes;
+    EXPECT_LE(limit, info.claim_limit) << info.object_bytes;
+    EXPECT_LE(limit * info.object_bytes, std::max<size_t>(size_t{8} << 10, 4 * info.object_bytes));
+  }
+}
+
 TEST(ThreadCache, TheBlockFreedLastComesFirst) {
   Fixture test;
   const std::vector<FreeNode*> objects = test.take_many(20);
