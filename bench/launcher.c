@@ -26,10 +26,11 @@ int main(int count, char** arguments) {
     fputs("usage: launcher <preload or \"\"> <result file> program [argument]...\n", stderr);
     return 2;
   }
+  /* Not in the child, whose cost would differ between a preload and none. */
+  if (arguments[1][0] != '\0') setenv("LD_PRELOAD", arguments[1], 1);
   long long start = monotonic_microseconds();
   pid_t child = fork();
   if (child == 0) {
-    if (arguments[1][0] != '\0') setenv("LD_PRELOAD", arguments[1], 1);
     execvp(arguments[3], arguments + 3);
     perror(arguments[3]);
     _exit(127);
