@@ -55,7 +55,10 @@ Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class) {
   const CentralList central = heap.central(size_class);
   object.address = cache.allocate_from_reserve(size_class, central, &object.content);
   if (object.address != nullptr) return object;
-  const Claim claim = refill(size_class, cache.claim_limit(size_class));
+  // Under hardening a block's place is chosen among those of a claim: the more the better.
+  const size_t limit = heap.hardening().has_ends() ? kSizeClasses[size_class].claim_limit
+                                                   : cache.claim_limit(size_class);
+  const Claim claim = refill(size_class, limit);
   if (claim.empty()) return {};
   // The start of the scavenger's thread allocates, so there may be a claim already.
   if (cache.has_claim(size_class)) {

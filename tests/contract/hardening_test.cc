@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "contract/expect.h"
 #include "contract/process.h"
 
@@ -228,6 +230,25 @@ CASE(what_threads_held_comes_back_to_the_child_of_a_fork) {
   EXPECT_EQ(child, 0);
   pthread_barrier_wait(&ready);
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+}
+
+// The first blocks of a size are chosen among 32 KiB of places, not from the beginning of them.
+CASE(places_are_chosen_among_many) {
+  if (level() < 2) return;
+  constexpr uintptr_t kFar = 12 << 10;
+  int sizes = 0;
+  int far_apart = 0;
+  for (size_t size = 520; size < 1000; size += 48, ++sizes) {
+    uintptr_t lowest = UINTPTR_MAX;
+    uintptr_t highest = 0;
+    for (int block = 0; block < 8; ++block) {
+      const uintptr_t address = reinterpret_cast<uintptr_t>(malloc(size));
+      lowest = std::min(lowest, address);
+      highest = std::max(highest, address);
+    }
+    if (highest - lowest > kFar) ++far_apart;
+  }
+  EXPECT(far_apart > sizes / 2);
 }
 
 CASE(places_differ_from_run_to_run) {
