@@ -6,12 +6,12 @@
 
 namespace spanmalloc {
 
-bool HoleReleaser::is_candidate(const Span* span, Which which) const {
+bool HoleReleaser::is_candidate(const Span* span, Rest rest) const {
   if (span->state() != SpanState::kSmall || !span->is_listed() || span->holes_are_settled()) {
     return false;
   }
-  const uint16_t rest = static_cast<uint16_t>(centrals_.epoch() - span->claim_epoch());
-  return which == Which::kAll || rest >= kRestEpochs;
+  const uint16_t epochs = static_cast<uint16_t>(centrals_.epoch() - span->claim_epoch());
+  return epochs >= static_cast<uint16_t>(rest);
 }
 
 // Adds the runs of units of the newest loan to the batch.
@@ -69,18 +69,19 @@ size_t HoleReleaser::open_loans() const {
   return count;
 }
 
-HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Which which) {
+HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Rest rest, size_t most_pieces) {
   // Acquire and release: the loans belong to one thread at a time.
   if (busy_.exchange(true, std::memory_order_acquire)) return {kNoPage, {}};
   end_left_over_loans();
   Batch batch;
   PageNumber page = page_heap_.first_mapped_page(from);
   const AddressWindow window = page_heap_.window();
-  for (size_t visited = 0; page != kNoPage && visited < kPagesPerVisit && !batch.is_full();) {
+  for (size_t visited = 0;
+       page != kNoPage && visited < kPagesPerVisit && !batch.is_full(most_pieces);) {
     Span* span = page_map_.find(window.address(page));
     const SizeClass size_class = span != nullptr ? span->size_class() : kNoSizeClass;
     size_t step = 1;
-    if (size_class != kNoSizeClass && is_candidate(span, which)) {
+    if (size_class != kNoSizeClass && is_candidate(span, rest)) {
       if (centrals_[size_class].lend_holes(span, loans_[batch.loan_count])) collect(batch);
       step = kSizeClasses[size_class].span_pages;
     }

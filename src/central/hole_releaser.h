@@ -25,21 +25,24 @@ namespace spanmalloc {
 // of them is told when the block reaches its span, not at the call.
 class HoleReleaser {
  public:
-  // Epochs without a claim after which the holes of a span are given back. Shorter than the window
-  // of peaks for whole pages, since the fullest spans are used first and these are not among them.
-  static constexpr uint16_t kRestEpochs = 3;
+  static constexpr size_t kMaxPieces = 128;
 
   constexpr HoleReleaser(CentralLists& centrals, const PageMap& page_map, PageHeap& page_heap)
       : centrals_(centrals), page_map_(page_map), page_heap_(page_heap) {}
 
-  enum class Which : uint8_t { kResting, kAll };
+  // Which holes are given back: those of spans without a claim for so many epochs. Idle is shorter
+  // than the window of peaks for whole pages, since the fullest spans are used first and these are
+  // not among them. Beside growth the epochs are steps of growth, and what was not claimed from
+  // while one of them passed has had its chance.
+  enum class Rest : uint16_t { kNone = 0, kBesideGrowth = 2, kIdle = 3 };
   struct Progress {
     PageNumber next{};  // where to go on; kNoPage at the end of the heap
     Bytes released{};   // given back by this call
   };
   // Visits spans from `from` on, until a batch is given back or some chunks are done. Takes locks
   // of classes and of the page heap, one at a time. Does nothing while another thread is at it.
-  Progress release_some(PageNumber from, Which which);
+  // `most_pieces`: about so many runs of kernel pages at most, which bounds the time it takes.
+  Progress release_some(PageNumber from, Rest rest, size_t most_pieces = kMaxPieces);
 
   // In the child of a fork: the thread that was at it is gone. Its loans end at the next call.
   void forget_thread() { busy_.store(false, std::memory_order_relaxed); }
@@ -49,7 +52,6 @@ class HoleReleaser {
 
  private:
   static constexpr size_t kMaxLoans = 16;
-  static constexpr size_t kMaxPieces = 128;
   // Visited at most between two looks at the clock: about 20 us of work.
   static constexpr size_t kPagesPerVisit = 4 * kPagesPerChunk;
 
@@ -61,10 +63,12 @@ class HoleReleaser {
     size_t loan_count = 0;
 
     // A span has at most 32 runs of units.
-    bool is_full() const { return loan_count == kMaxLoans || piece_count + 32 > kMaxPieces; }
+    bool is_full(size_t most_pieces) const {
+      return loan_count == kMaxLoans || piece_count + 32 > most_pieces;
+    }
   };
 
-  bool is_candidate(const Span* span, Which which) const;
+  bool is_candidate(const Span* span, Rest rest) const;
   void collect(Batch& batch);
   using UnitsOfLoans = std::array<uint64_t, kMaxLoans>;
   UnitsOfLoans units_of(const Batch& batch, size_t done) const;

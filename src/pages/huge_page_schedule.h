@@ -35,7 +35,7 @@ struct HugePageLook {
 // again, and a chunk that lies in huge pages already is hardly asked about.
 class HugePageSchedule {
  public:
-  // Longer than holes rest before they are given back (HoleReleaser::kRestEpochs).
+  // Longer than holes rest before they are given back (HoleReleaser::Rest::kIdle).
   static constexpr uint32_t kRestEpochs = 5;
   static constexpr uint32_t kFirstWait = 8;
   static constexpr uint32_t kLongestWait = 512;

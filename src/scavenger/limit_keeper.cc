@@ -44,7 +44,7 @@ bool LimitKeeper::reduce(ListKey key) {
     (void)page_heap_.scavenge(Bytes{bytes}, ScavengeMode::kForced);
   }
   for (PageNumber next{}; next != kNoPage && wanted() > 0;) {
-    next = holes_.release_some(next, HoleReleaser::Which::kAll).next;
+    next = holes_.release_some(next, HoleReleaser::Rest::kNone).next;
   }
   const bool within = page_heap_.excess_bytes() == 0;
   next_attempt_.store(within ? 0 : page_heap_.consumed_bytes() + step(), std::memory_order_relaxed);

@@ -202,7 +202,7 @@ size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, Epoc
   size_t released = 0;
   do {
     const uint64_t started = clock_.thread_cpu_ns();
-    const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Which::kResting);
+    const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Rest::kIdle);
     released += progress.released.value;
     hole_cursor_ = progress.next == kNoPage ? PageNumber{} : progress.next;
     if (progress.next == kNoPage) break;
@@ -233,7 +233,7 @@ void Scavenger::call_back(EpochCause cause, bool was_pressed) {
 size_t Scavenger::release_all() {
   size_t released = 0;
   for (PageNumber next{}; next != kNoPage;) {
-    const auto progress = holes_.release_some(next, HoleReleaser::Which::kAll);
+    const auto progress = holes_.release_some(next, HoleReleaser::Rest::kNone);
     released += progress.released.value;
     next = progress.next;
   }

@@ -36,10 +36,10 @@ struct Fixture : CentralParts {
     drain_objects(centrals[size_class], freed);
     return kept;
   }
-  Bytes release(HoleReleaser::Which which = HoleReleaser::Which::kAll) {
+  Bytes release(HoleReleaser::Rest rest = HoleReleaser::Rest::kNone) {
     Bytes released{};
     for (PageNumber next{}; next != kNoPage;) {
-      const HoleReleaser::Progress progress = holes.release_some(next, which);
+      const HoleReleaser::Progress progress = holes.release_some(next, rest);
       released += progress.released;
       next = progress.next;
     }
@@ -113,11 +113,11 @@ TEST(HoleReleaser, SpansThatWereClaimedFromAreLeftUntilTheyRest) {
   Fixture test;
   const SizeClass size_class = size_class_of(1024);
   test.fragment(size_class, 4096, 16);
-  for (size_t epoch = 0; epoch < HoleReleaser::kRestEpochs; ++epoch) {
-    EXPECT_EQ(test.release(HoleReleaser::Which::kResting).value, 0u) << epoch;
+  for (size_t epoch = 0; epoch < static_cast<size_t>(HoleReleaser::Rest::kIdle); ++epoch) {
+    EXPECT_EQ(test.release(HoleReleaser::Rest::kIdle).value, 0u) << epoch;
     test.centrals.start_epoch();
   }
-  EXPECT_GT(test.release(HoleReleaser::Which::kResting).value, 0u);
+  EXPECT_GT(test.release(HoleReleaser::Rest::kIdle).value, 0u);
 }
 
 TEST(HoleReleaser, ARefusalLeavesEverythingAsItWas) {

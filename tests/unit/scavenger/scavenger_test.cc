@@ -74,7 +74,7 @@ TEST(Scavenger, HolesOfSpansThatRestAreGivenBackAndNoOthers) {
   }
   testing::drain_objects(central, freed);
   size_t before_rest = 0;
-  for (size_t epoch = 0; epoch + 1 < HoleReleaser::kRestEpochs; ++epoch) {
+  for (size_t epoch = 0; epoch + 1 < static_cast<size_t>(HoleReleaser::Rest::kIdle); ++epoch) {
     before_rest += test.scavenger.run_epoch(kAllWork).hole_bytes;
   }
   EXPECT_EQ(before_rest, 0u);
