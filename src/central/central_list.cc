@@ -201,11 +201,11 @@ void CentralList::give_back(const Claim& claim) const {
   delete_spans(emptied);
 }
 
-size_t CentralList::drain_depot(size_t keep, ListKey key) const {
+size_t CentralList::drain_depot(size_t keep, ListKey key, DrainAllowance* allowance) const {
   size_t drained = 0;
   // What is there now bounds the work, whatever other threads hand over meanwhile.
   size_t left = SIZE_MAX;
-  while (true) {
+  while (*allowance > 0) {
     Magazine magazine;
     {
       MutexLock lock(state_.mutex);
@@ -216,19 +216,29 @@ size_t CentralList::drain_depot(size_t keep, ListKey key) const {
       note_depot();
     }
     drained += magazine.count * object_bytes();
+    *allowance -= std::min(*allowance, magazine.count);
     drain(magazine, key);
   }
+  return drained;
 }
 
-size_t CentralList::drain_idle(ListKey key) const {
-  size_t keep;
-  {
-    MutexLock lock(state_.mutex);
-    keep = state_.depot.magazine_count() - state_.depot.idle_magazines();
+size_t CentralList::drain_idle(ListKey key, DrainAllowance* allowance) const {
+  size_t drained = 0;
+  while (*allowance > 0) {
+    Magazine magazine;
+    {
+      MutexLock lock(state_.mutex);
+      magazine = state_.depot.take_idle();
+      if (magazine.top == nullptr) {
+        state_.depot.start_epoch();
+        return drained;
+      }
+      note_depot();
+    }
+    drained += magazine.count * object_bytes();
+    *allowance -= std::min(*allowance, magazine.count);
+    drain(magazine, key);
   }
-  const size_t drained = drain_depot(keep, key);
-  MutexLock lock(state_.mutex);
-  state_.depot.start_epoch();
   return drained;
 }
 

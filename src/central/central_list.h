@@ -87,12 +87,27 @@ class CentralList {
   // Puts back what is left of a claim.
   void give_back(const Claim& claim) const SPANMALLOC_EXCLUDES(state_.mutex);
 
-  // Drains magazines of the depot until at most `keep` are left, and no more than there are now;
-  // returns the bytes drained.
-  size_t drain_depot(size_t keep, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
+  // How many objects may still be drained in one go; what is drained counts it down, and the last
+  // magazine may bring it to 0 from less than its objects.
+  using DrainAllowance = size_t;
+  static constexpr DrainAllowance kDrainAll = SIZE_MAX;
 
-  // Drains the magazines that nobody needed since the last call; returns the bytes drained.
-  size_t drain_idle(ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
+  // Drains magazines of the depot until at most `keep` are left, and no more than there are now;
+  // returns the bytes drained. With some of the allowance left the depot is done.
+  size_t drain_depot(size_t keep, ListKey key, DrainAllowance* allowance) const
+      SPANMALLOC_EXCLUDES(state_.mutex);
+  size_t drain_depot(size_t keep, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex) {
+    DrainAllowance all = kDrainAll;
+    return drain_depot(keep, key, &all);
+  }
+
+  // Drains the magazines that nobody needed since the depot was done with the last time; returns
+  // the bytes drained. With some of the allowance left the depot is done.
+  size_t drain_idle(ListKey key, DrainAllowance* allowance) const SPANMALLOC_EXCLUDES(state_.mutex);
+  size_t drain_idle(ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex) {
+    DrainAllowance all = kDrainAll;
+    return drain_idle(key, &all);
+  }
 
   // Lends the free objects that lie on backed holes of the span, if it is one of this class with
   // free objects. False when it is not, or has no such objects.

@@ -40,6 +40,14 @@ Magazine Depot::take() {
   return magazine;
 }
 
+Magazine Depot::take_idle() {
+  const size_t idle = fewest_;
+  if (idle == 0) return {};
+  const Magazine magazine = take();
+  fewest_ = idle - 1;
+  return magazine;
+}
+
 void Depot::check_invariants() const {
   size_t magazines = 0;
   size_t objects = 0;

@@ -27,6 +27,8 @@ class Depot {
   // Magazines that nobody has needed since the last call: the fewest that lay here at any moment.
   size_t idle_magazines() const { return fewest_; }
   void start_epoch() { fewest_ = magazine_count_; }
+  // One of them; an empty magazine when there is none.
+  Magazine take_idle();
 
   // Calls visit(magazine) for each magazine, the last one first, until it returns false.
   template <typename Visit>

@@ -225,6 +225,34 @@ TEST(CentralList, MagazinesThatNobodyNeededForAnEpochAreDrained) {
   EXPECT_EQ(central.drain_idle(kTestKey), 0u);
 }
 
+TEST(CentralList, AnAllowanceEndsADrainAndTheNextOneGoesOn) {
+  for (const bool idle : {false, true}) {
+    CentralParts parts;
+    const CentralList central = parts.centrals[kClass];
+    std::array<FreeNode, 6> sentinels{};
+    const std::vector<FreeNode*> objects = claim_objects(central, kClass, 60);
+    for (size_t index = 0; index < 6; ++index) {
+      const auto first = objects.begin() + static_cast<ptrdiff_t>(10 * index);
+      central.put_magazine(make_magazine({first, first + 10}, &sentinels[index]), kTestKey);
+    }
+    const auto drain = [&](CentralList::DrainAllowance* allowance) {
+      return idle ? central.drain_idle(kTestKey, allowance)
+                  : central.drain_depot(0, kTestKey, allowance);
+    };
+    if (idle) {
+      EXPECT_EQ(central.drain_idle(kTestKey), 0u);
+    }
+    CentralList::DrainAllowance allowance = 15;
+    EXPECT_EQ(drain(&allowance), 20u * 512) << "magazines are drained whole";
+    EXPECT_EQ(allowance, 0u);
+    EXPECT_EQ(drain(&allowance), 0u);
+    allowance = 1000;
+    EXPECT_EQ(drain(&allowance), 40u * 512);
+    EXPECT_EQ(allowance, 960u) << "what is left tells that the depot is done";
+    EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+  }
+}
+
 // Claims, drains, give-backs, puts and takes of random sizes beside a model of who has what.
 TEST(CentralList, AgreesWithAModelUnderRandomUse) {
   for (const size_t bytes : {size_t{16}, size_t{176}, size_t{1152}, size_t{32768}}) {

@@ -52,6 +52,22 @@ TEST(Depot, CountsMagazinesAndObjects) {
   EXPECT_EQ(test.depot.object_count(), 10u);
 }
 
+TEST(Depot, IdleMagazinesAreTakenOneByOneAndNoOthers) {
+  TestDepot test;
+  for (size_t number = 1; number <= 8; ++number) ASSERT_TRUE(test.put(magazine(number)));
+  EXPECT_EQ(test.depot.take_idle().top, nullptr) << "they came in this epoch";
+  test.depot.start_epoch();
+  for (int round = 0; round < 3; ++round) (void)test.depot.take();
+  for (size_t number = 6; number <= 8; ++number) ASSERT_TRUE(test.put(magazine(number)));
+  for (size_t idle = 5; idle > 0; --idle) {
+    EXPECT_EQ(test.depot.idle_magazines(), idle);
+    EXPECT_NE(test.depot.take_idle().top, nullptr);
+    test.depot.check_invariants();
+  }
+  EXPECT_EQ(test.depot.take_idle().top, nullptr);
+  EXPECT_EQ(test.depot.magazine_count(), 3u);
+}
+
 TEST(Depot, IdleMagazinesAreTheFewestThatLayHereInTheEpoch) {
   TestDepot test;
   for (size_t number = 1; number <= 5; ++number) ASSERT_TRUE(test.put(magazine(number)));
