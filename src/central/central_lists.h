@@ -32,7 +32,7 @@ class CentralLists {
     }
   }
 
-  // A tick of the scavenger's clock, by which the rest of spans is measured.
+  // A tick of the scavenger's clock. By ticks and by age() the rest of spans is measured.
   // Tells whether objects were claimed in the one that ends.
   enum class Claims : uint8_t { kNone, kSome };
   Claims start_epoch() {
@@ -40,6 +40,8 @@ class CentralLists {
     const bool some = was_claimed_from_.exchange(false, std::memory_order_relaxed);
     return some ? Claims::kSome : Claims::kNone;
   }
+  // Lets spans grow older without a tick, by a step of the heap's growth.
+  void age() { epoch_.fetch_add(1, std::memory_order_relaxed); }
   uint16_t epoch() const { return epoch_.load(std::memory_order_relaxed); }
 
   // Bytes in all depots; about right while other threads are at work.

@@ -285,7 +285,7 @@ bool Heap::reclaim_before_growth() {
   const size_t bound = share > kDepotFloorBytes ? share : kDepotFloorBytes;
   // Depots hold a part of what is in use; their sum is made when it may be enough.
   if (page_heap_.in_use_bytes() <= bound || centrals_.depot_bytes() <= bound) return drained > 0;
-  drained += scavenger_.limit_keeper().drain(key_);
+  drained += scavenger_.drain_for_growth();
   return drained > 0;
 }
 

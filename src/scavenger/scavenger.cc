@@ -102,6 +102,7 @@ void Scavenger::start_epoch(EpochCause cause) {
   was_active_early_ |= use.allocations > 0;
   if (cause == EpochCause::kChange) return peaks_.note(use.peak_bytes);
   peaks_.end_epoch(use.peak_bytes);
+  growth_payment_.lower_height(recent_peak());
   const bool is_active = centrals_.start_epoch() == CentralLists::Claims::kSome;
   quiet_epochs_ = is_active || was_active_early_ ? 0 : quiet_epochs_ + 1;
   was_active_early_ = false;
@@ -134,6 +135,16 @@ size_t Scavenger::empty_sleeping_caches() {
   }
   note_unseen_ends();
   return emptied;
+}
+
+size_t Scavenger::drain_for_growth() {
+  return registry_.empty_warm(centrals_, sentinels_) + growth_payment_.drain_depots(key_);
+}
+
+void Scavenger::pay_for_growth() {
+  // By the other policy no memory goes before its time.
+  growth_payment_.pay(key_, policy() == ReleasePolicy::kPeak ? GrowthPayment::Holes::kReleased
+                                                             : GrowthPayment::Holes::kKept);
 }
 
 ReleasePolicy Scavenger::policy() const {
@@ -252,6 +263,7 @@ void Scavenger::check_invariants() {
   if (ticking_.exchange(true, std::memory_order_acquire)) return;
   peaks_.check_invariants(quiet_epochs_);
   huge_pages_.check_invariants();
+  growth_payment_.check_invariants();
   SPANMALLOC_CHECK(hole_cursor_ != kNoPage, "the search for holes does not begin anew");
   SPANMALLOC_CHECK(threads_started_before_ <= registry_.acquired_count(),
                    "more threads were seen to start than did");

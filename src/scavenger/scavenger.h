@@ -13,6 +13,7 @@
 #include "central/hole_releaser.h"
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
+#include "scavenger/growth_payment.h"
 #include "scavenger/huge_page_keeper.h"
 #include "scavenger/limit_keeper.h"
 #include "scavenger/memory_watch.h"
@@ -77,6 +78,7 @@ class Scavenger {
         clock_(clock),
         sleeping_caches_(registry, centrals, sentinels),
         limit_keeper_(page_heap, centrals, holes, registry, sentinels),
+        growth_payment_(page_heap, centrals, holes),
         huge_pages_(page_heap),
         watch_(files) {}
 
@@ -84,8 +86,10 @@ class Scavenger {
   void note_growth();
 
   // Memory was allocated, without growth perhaps. Called from malloc's slow paths without a lock.
+  // Gives back holes of spans where the heap has grown and has many.
   void note_allocation() {
     if (SPANMALLOC_UNLIKELY(wants_restart_.load(std::memory_order_relaxed))) restart();
+    if (SPANMALLOC_UNLIKELY(growth_payment_.is_due())) pay_for_growth();
   }
   // The heap has passed its limit, and what could be given back at once did not suffice.
   void note_limit_passed();
@@ -125,6 +129,10 @@ class Scavenger {
 
   LimitKeeper& limit_keeper() { return limit_keeper_; }
 
+  // For malloc, in whose way a full depot is: drains a part of what lies in depots, and all of it
+  // while the heap grows on. Returns the bytes of this part. Called without a lock.
+  size_t drain_for_growth();
+
   // Gives back all free pages and holes of spans at once, without pacing; returns the bytes.
   size_t release_all();
 
@@ -153,6 +161,7 @@ class Scavenger {
   // word.
   enum State : uint32_t { kNoThread, kRefused, kRunning, kParked };
 
+  void pay_for_growth();
   static void thread_body(void* self);
   void run();
   void start_thread();
@@ -219,6 +228,7 @@ class Scavenger {
   std::atomic<bool> ticking_{false};
   SleepingCaches sleeping_caches_;
   LimitKeeper limit_keeper_;
+  GrowthPayment growth_payment_;
 
   // Set when the thread has ended for want of work: frees give back what they make free.
   std::atomic<bool> has_ended_{false};

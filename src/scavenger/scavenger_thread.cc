@@ -423,6 +423,7 @@ void Scavenger::tick_without_thread() {
 void Scavenger::forget_thread(size_t threads) {
   // A thread that was about to reduce the heap to its limit is gone as well.
   limit_keeper_.start_epoch();
+  growth_payment_.forget_thread();
   ticking_.store(false, std::memory_order_relaxed);
   // So may be a tick that had taken note of what was allocated.
   quiet_epochs_ = 0;

@@ -1,0 +1,203 @@
+#include "scavenger/growth_payment.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "support/cache_parts.h"
+
+namespace spanmalloc {
+namespace {
+
+using testing::CacheParts;
+using testing::claim_objects;
+using testing::drain_objects;
+using testing::kTestKey;
+using testing::make_magazine;
+
+constexpr size_t kMiB = size_t{1} << 20;
+
+struct Fixture : CacheParts {
+  Fixture() : CacheParts(512 * kMiB) {}
+
+  void pay_if_due() {
+    if (payment.is_due()) payment.pay(kTestKey, holes_are);
+  }
+  // Takes objects as malloc does, and pays as it does.
+  std::vector<FreeNode*> grow(SizeClass size_class, size_t bytes) {
+    std::vector<FreeNode*> objects;
+    const size_t object_bytes = kSizeClasses[size_class].object_bytes;
+    for (size_t taken = 0; taken < bytes; taken += 16 * object_bytes) {
+      for (FreeNode* object : claim_objects(centrals[size_class], size_class, 16)) {
+        memset(static_cast<void*>(object), 0x5a, object_bytes);
+        objects.push_back(object);
+      }
+      pay_if_due();
+    }
+    return objects;
+  }
+  // Frees all but each `nth` object, which are returned.
+  std::vector<FreeNode*> thin_out(SizeClass size_class, const std::vector<FreeNode*>& objects,
+                                  size_t nth) {
+    std::vector<FreeNode*> kept;
+    std::vector<FreeNode*> freed;
+    for (size_t index = 0; index < objects.size(); ++index) {
+      (index % nth == 0 ? kept : freed).push_back(objects[index]);
+    }
+    drain_objects(centrals[size_class], freed);
+    return kept;
+  }
+  void check() {
+    centrals.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });
+    page_heap.check_invariants();
+    payment.check_invariants();
+    EXPECT_EQ(holes.open_loans(), 0u);
+  }
+
+  GrowthPayment::Holes holes_are = GrowthPayment::Holes::kReleased;
+  HoleReleaser holes{centrals, page_map, page_heap};
+  GrowthPayment payment{page_heap, centrals, holes};
+};
+
+const SizeClass kFirst = size_class_of(1024);
+const SizeClass kSecond = size_class_of(3000);
+
+TEST(GrowthPayment, HolesOfOneSizePayForGrowthInAnother) {
+  Fixture test;
+  const std::vector<FreeNode*> kept = test.thin_out(kFirst, test.grow(kFirst, 64 * kMiB), 16);
+  EXPECT_EQ(test.page_heap.hole_bytes(), 0u) << "nothing goes before the heap grows again";
+  const size_t before = test.page_heap.backed_bytes();
+  const std::vector<FreeNode*> second = test.grow(kSecond, 40 * kMiB);
+  // Two steps, what comes into use ahead, and what the records of one batch differ by.
+  const size_t steps =
+      2 * std::max(GrowthPayment::kLeastStep, before / GrowthPayment::kStepDivisor);
+  EXPECT_LT(test.page_heap.backed_bytes(), before + 2 * steps);
+  EXPECT_GT(test.page_heap.hole_bytes(), 24 * kMiB);
+  for (const FreeNode* object : kept) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(object);
+    ASSERT_TRUE(bytes[0] == 0x5a && bytes[kSizeClasses[kFirst].object_bytes - 1] == 0x5a);
+  }
+  test.check();
+}
+
+TEST(GrowthPayment, SmallHeapsKeepTheirHoles) {
+  Fixture test;
+  test.thin_out(kFirst, test.grow(kFirst, 2 * kMiB), 16);
+  test.grow(kSecond, kMiB);
+  EXPECT_EQ(test.page_heap.hole_bytes(), 0u);
+  test.check();
+}
+
+TEST(GrowthPayment, FewHolesAreLeftAlone) {
+  Fixture test;
+  const SizeClass size_class = size_class_of(8192);
+  // Each sixteenth object is a hole, all together less than a quarter of the heap.
+  const std::vector<FreeNode*> objects = test.grow(size_class, 64 * kMiB);
+  std::vector<FreeNode*> freed;
+  for (size_t index = 0; index < objects.size(); index += 16) freed.push_back(objects[index]);
+  drain_objects(test.centrals[size_class], freed);
+  test.grow(kSecond, 40 * kMiB);
+  EXPECT_EQ(test.page_heap.hole_bytes(), 0u);
+  test.check();
+}
+
+TEST(GrowthPayment, OnlyNewHeightsAreSteps) {
+  Fixture test;
+  const std::vector<FreeNode*> objects = test.grow(kFirst, 64 * kMiB);
+  const uint16_t epoch = test.centrals.epoch();
+  EXPECT_GT(epoch, 4u);
+  drain_objects(test.centrals[kFirst], objects);
+  (void)test.page_heap.scavenge(Bytes{SIZE_MAX}, ScavengeMode::kForced);
+  ASSERT_EQ(test.page_heap.backed_bytes(), 0u);
+  const std::vector<FreeNode*> again = test.grow(kFirst, 60 * kMiB);
+  EXPECT_EQ(test.centrals.epoch(), epoch);
+  drain_objects(test.centrals[kFirst], again);
+  (void)test.page_heap.scavenge(Bytes{SIZE_MAX}, ScavengeMode::kForced);
+  test.payment.lower_height(20 * kMiB);
+  test.grow(kFirst, 60 * kMiB);
+  EXPECT_GT(test.centrals.epoch(), epoch) << "what is long past is no height";
+  test.check();
+}
+
+TEST(GrowthPayment, AProgramThatGoesBackAndForthKeepsBothSetsBeforeLong) {
+  Fixture test;
+  std::vector<FreeNode*> kept[2];
+  size_t unpaid_rounds = 0;
+  for (size_t round = 0; round < 40 && unpaid_rounds < 4; ++round) {
+    const SizeClass size_class = round % 2 == 0 ? kFirst : kSecond;
+    drain_objects(test.centrals[size_class], kept[round % 2]);
+    const size_t released = test.source.released_bytes();
+    kept[round % 2] = test.thin_out(size_class, test.grow(size_class, 32 * kMiB), 16);
+    unpaid_rounds = test.source.released_bytes() == released ? unpaid_rounds + 1 : 0;
+  }
+  EXPECT_GT(test.source.released_bytes(), 16 * kMiB) << "the first rounds pay";
+  EXPECT_EQ(unpaid_rounds, 4u);
+  test.check();
+}
+
+TEST(GrowthPayment, DepotsThatNobodyNeededAreDrainedAtSteps) {
+  Fixture test;
+  test.grow(kFirst, 20 * kMiB);
+  FreeNode sentinel{};
+  const CentralList central = test.centrals[kSecond];
+  central.put_magazine(make_magazine(claim_objects(central, kSecond, 64), &sentinel), kTestKey);
+  ASSERT_GT(central.depot_bytes(), 0u);
+  test.grow(kFirst, 3 * GrowthPayment::kLeastStep);
+  EXPECT_EQ(central.depot_bytes(), 0u);
+  test.check();
+}
+
+TEST(GrowthPayment, ADepotThatIsInTheWayIsDrainedALittleAtATime) {
+  Fixture test;
+  const CentralList central = test.centrals[kSecond];
+  constexpr size_t kMagazines = 200;
+  constexpr size_t kObjects = 64;
+  FreeNode sentinel{};
+  std::vector<std::vector<FreeNode*>> magazines(kMagazines);
+  for (auto& magazine : magazines) magazine = claim_objects(central, kSecond, kObjects);
+  for (const auto& magazine : magazines) {
+    central.put_magazine(make_magazine(magazine, &sentinel), kTestKey);
+  }
+  const size_t in_depot = central.depot_bytes();
+  const size_t bytes = kSizeClasses[kSecond].object_bytes;
+  ASSERT_GT(in_depot, 1100 * bytes);
+  const size_t drained = test.payment.drain_depots(kTestKey);
+  EXPECT_EQ(central.depot_bytes(), in_depot - drained);
+  EXPECT_GT(drained, 0u);
+  EXPECT_LE(drained, (1024 + kObjects) * bytes);
+  test.check();
+  // The rest as the heap grows: it shrinks faster than what comes into use.
+  test.grow(kFirst, in_depot - drained);
+  EXPECT_EQ(central.depot_bytes(), 0u);
+  test.check();
+}
+
+TEST(GrowthPayment, HolesThatAreToBeKeptAreKept) {
+  Fixture test;
+  test.holes_are = GrowthPayment::Holes::kKept;
+  test.thin_out(kFirst, test.grow(kFirst, 64 * kMiB), 16);
+  test.grow(kSecond, 40 * kMiB);
+  EXPECT_EQ(test.page_heap.hole_bytes(), 0u);
+  test.check();
+}
+
+TEST(GrowthPayment, ThreadsPayAtTheSameTime) {
+  Fixture test;
+  const auto work = [&](SizeClass size_class) {
+    for (size_t round = 1; round <= 3; ++round) {
+      test.thin_out(size_class, test.grow(size_class, 12 * round * kMiB), 16);
+      test.payment.lower_height(0);
+      test.payment.check_invariants();
+    }
+  };
+  std::thread other([&] { work(kSecond); });
+  work(kFirst);
+  other.join();
+  test.payment.forget_thread();
+  test.check();
+}
+
+}  // namespace
+}  // namespace spanmalloc
