@@ -106,9 +106,12 @@ ThreadCache* ThreadCacheRegistry::take_warm() {
   return pop_warm();
 }
 
-size_t ThreadCacheRegistry::empty_warm(CentralLists& centrals, SentinelTable& sentinels) {
+size_t ThreadCacheRegistry::empty_warm(CentralLists& centrals, SentinelTable& sentinels,
+                                       size_t at_most) {
   size_t emptied = 0;
-  while (ThreadCache* cache = take_warm()) {
+  for (size_t count = 0; count < at_most; ++count) {
+    ThreadCache* cache = take_warm();
+    if (cache == nullptr) break;
     centrals.for_each([&](const CentralList& central, SizeClass size_class) {
       emptied += cache->object_count(size_class) * kSizeClasses[size_class].object_bytes;
       cache->flush(size_class, central, sentinels, ThreadCache::FlushTo::kSpans);

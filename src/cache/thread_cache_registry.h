@@ -39,8 +39,9 @@ class ThreadCacheRegistry {
   // Whether as many caches wait with objects as should.
   bool has_enough_warm() SPANMALLOC_EXCLUDES(mutex_);
 
-  // Empties the caches that wait with objects into their spans; returns the bytes.
-  size_t empty_warm(CentralLists& centrals, SentinelTable& sentinels) SPANMALLOC_EXCLUDES(mutex_);
+  // Empties caches that wait with objects into their spans, `at_most` of them; returns the bytes.
+  size_t empty_warm(CentralLists& centrals, SentinelTable& sentinels, size_t at_most = SIZE_MAX)
+      SPANMALLOC_EXCLUDES(mutex_);
 
   // Caches given out so far; whoever reads it twice knows whether threads have started between.
   size_t acquired_count() SPANMALLOC_EXCLUDES(mutex_) {

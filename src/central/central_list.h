@@ -49,7 +49,8 @@ struct CentralEnvironment {
   SpanAllocator& spans;
   const PageMap& page_map;
   MetadataArena& arena;
-  // Ticks of the scavenger's clock, and whether objects were claimed since the last one.
+  // Ticks of the scavenger's clock and steps of the heap's growth, and whether objects were claimed
+  // since the last one.
   std::atomic<uint16_t>& epoch;
   std::atomic<bool>& was_claimed_from;
 };

@@ -41,8 +41,18 @@ HoleReleaser::UnitsOfLoans HoleReleaser::units_of(const Batch& batch, size_t don
   return units;
 }
 
-Bytes HoleReleaser::release(const Batch& batch) {
-  const size_t done = page_heap_.release_pieces(batch.pieces.data(), batch.piece_count);
+// How many pieces, from the first on, were given back.
+size_t HoleReleaser::release_pieces(const Batch& batch, Caller caller) {
+  if (caller == Caller::kReleaser) {
+    return page_heap_.release_pieces(batch.pieces.data(), batch.piece_count);
+  }
+  size_t done = 0;
+  while (done < batch.piece_count && page_heap_.release_pieces(&batch.pieces[done], 1) == 1) ++done;
+  return done;
+}
+
+Bytes HoleReleaser::release(const Batch& batch, Caller caller) {
+  const size_t done = release_pieces(batch, caller);
   const UnitsOfLoans units = units_of(batch, done);
   Bytes released{};
   for (size_t index = 0; index < batch.loan_count; ++index) {
@@ -69,15 +79,18 @@ size_t HoleReleaser::open_loans() const {
   return count;
 }
 
-HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Rest rest, size_t most_pieces) {
+HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Rest rest, Caller caller) {
   // Acquire and release: the loans belong to one thread at a time.
-  if (busy_.exchange(true, std::memory_order_acquire)) return {kNoPage, {}};
+  if (busy_.exchange(true, std::memory_order_acquire)) return {from, {}, true};
+  const bool is_releaser = caller == Caller::kReleaser;
+  const size_t most_pages = is_releaser ? kPagesPerVisit : kPagesPerVisitOfMalloc;
+  const size_t most_pieces = is_releaser ? kMaxPieces : kMaxPiecesOfMalloc;
   end_left_over_loans();
   Batch batch;
   PageNumber page = page_heap_.first_mapped_page(from);
   const AddressWindow window = page_heap_.window();
   for (size_t visited = 0;
-       page != kNoPage && visited < kPagesPerVisit && !batch.is_full(most_pieces);) {
+       page != kNoPage && visited < most_pages && !batch.is_full(most_pieces);) {
     Span* span = page_map_.find(window.address(page));
     const SizeClass size_class = span != nullptr ? span->size_class() : kNoSizeClass;
     size_t step = 1;
@@ -90,7 +103,7 @@ HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Rest rest, si
     if (page.index_in_chunk() < step) page = page_heap_.first_mapped_page(page);
   }
   Progress progress{page, {}};
-  if (batch.loan_count > 0) progress.released = release(batch);
+  if (batch.loan_count > 0) progress.released = release(batch, caller);
   busy_.store(false, std::memory_order_release);
   return progress;
 }

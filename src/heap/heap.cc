@@ -20,12 +20,6 @@ constinit thread_local bool thread_is_counted SPANMALLOC_INITIAL_EXEC_TLS = fals
 
 namespace {
 
-// Depots may hold this much, or this part of the memory in use, before they are drained instead of
-// growing the heap. Measured on bursts of 3 MB: a bound that is never reached and this one differ
-// by 2 %, no depot at all costs 60 %.
-constexpr size_t kDepotFloorBytes = size_t{1} << 20;
-constexpr size_t kDepotShareOfHeap = 8;
-
 // What the lists of all thread caches, when full, hold beyond their first length is this part of
 // the memory in use; for each cache at least this much.
 constexpr size_t kCacheShareOfHeap = 8;
@@ -281,10 +275,6 @@ bool Heap::reclaim_before_growth() {
     const CacheUse use(*cache);
     drained = cache->flush_idle(centrals_, sentinels());
   }
-  const size_t share = page_heap_.in_use_bytes() / kDepotShareOfHeap;
-  const size_t bound = share > kDepotFloorBytes ? share : kDepotFloorBytes;
-  // Depots hold a part of what is in use; their sum is made when it may be enough.
-  if (page_heap_.in_use_bytes() <= bound || centrals_.depot_bytes() <= bound) return drained > 0;
   drained += scavenger_.drain_for_growth();
   return drained > 0;
 }

@@ -83,7 +83,7 @@ constexpr size_t kPiecesPerCall = 64;
 size_t release_batches(const MemoryPiece* pieces, size_t count) {
   // A kernel that does not know the call, the advice or the descriptor refuses them all.
   static constinit std::atomic<bool> refused{false};
-  if (refused.load(std::memory_order_relaxed)) return 0;
+  if (count == 1 || refused.load(std::memory_order_relaxed)) return 0;
   ErrnoGuard errno_guard;
   size_t done = 0;
   while (done < count) {

@@ -43,9 +43,8 @@ bool LimitKeeper::reduce(ListKey key) {
   if (const size_t bytes = wanted(); bytes > 0) {
     (void)page_heap_.scavenge(Bytes{bytes}, ScavengeMode::kForced);
   }
-  for (PageNumber next{}; next != kNoPage && wanted() > 0;) {
-    next = holes_.release_some(next, HoleReleaser::Rest::kNone).next;
-  }
+  (void)holes_.release_until([this] { return wanted() == 0; }, HoleReleaser::Rest::kNone,
+                             HoleReleaser::Caller::kMalloc);
   const bool within = page_heap_.excess_bytes() == 0;
   next_attempt_.store(within ? 0 : page_heap_.consumed_bytes() + step(), std::memory_order_relaxed);
   return within;

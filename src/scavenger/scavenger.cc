@@ -102,7 +102,7 @@ void Scavenger::start_epoch(EpochCause cause) {
   was_active_early_ |= use.allocations > 0;
   if (cause == EpochCause::kChange) return peaks_.note(use.peak_bytes);
   peaks_.end_epoch(use.peak_bytes);
-  growth_payment_.lower_height(recent_peak());
+  growth_payment_.end_epoch();
   const bool is_active = centrals_.start_epoch() == CentralLists::Claims::kSome;
   quiet_epochs_ = is_active || was_active_early_ ? 0 : quiet_epochs_ + 1;
   was_active_early_ = false;
@@ -138,13 +138,15 @@ size_t Scavenger::empty_sleeping_caches() {
 }
 
 size_t Scavenger::drain_for_growth() {
-  return registry_.empty_warm(centrals_, sentinels_) + growth_payment_.drain_depots(key_);
+  if (!growth_payment_.depots_are_full()) return 0;
+  return registry_.empty_warm(centrals_, sentinels_, 1) + growth_payment_.drain_depots(key_);
 }
 
+// By the other policy no memory goes before its time, and none of itself without the scavenger.
 void Scavenger::pay_for_growth() {
-  // By the other policy no memory goes before its time.
-  growth_payment_.pay(key_, policy() == ReleasePolicy::kPeak ? GrowthPayment::Holes::kReleased
-                                                             : GrowthPayment::Holes::kKept);
+  const bool may_release = can_run() && policy() == ReleasePolicy::kPeak;
+  growth_payment_.pay(key_,
+                      may_release ? GrowthPayment::Holes::kReleased : GrowthPayment::Holes::kKept);
 }
 
 ReleasePolicy Scavenger::policy() const {
@@ -210,10 +212,13 @@ size_t Scavenger::release_surplus(const ScavengePacer& pacer, size_t at_most, Ep
 // there. In the program's own thread a single step, and a round when it asks for it.
 size_t Scavenger::release_holes(const ScavengePacer& pacer, size_t at_most, EpochCause cause) {
   const uint64_t end_ns = clock_.monotonic_ns() + epoch_ns();
+  const auto caller = cause == EpochCause::kNoThread ? HoleReleaser::Caller::kMalloc
+                                                     : HoleReleaser::Caller::kReleaser;
   size_t released = 0;
   do {
     const uint64_t started = clock_.thread_cpu_ns();
-    const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Rest::kIdle);
+    const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Rest::kIdle, caller);
+    if (progress.was_busy) break;
     released += progress.released.value;
     hole_cursor_ = progress.next == kNoPage ? PageNumber{} : progress.next;
     if (progress.next == kNoPage) break;
@@ -242,12 +247,8 @@ void Scavenger::call_back(EpochCause cause, bool was_pressed) {
 }
 
 size_t Scavenger::release_all() {
-  size_t released = 0;
-  for (PageNumber next{}; next != kNoPage;) {
-    const auto progress = holes_.release_some(next, HoleReleaser::Rest::kNone);
-    released += progress.released.value;
-    next = progress.next;
-  }
+  size_t released = holes_.release_until([] { return false; }, HoleReleaser::Rest::kNone,
+                                         HoleReleaser::Caller::kReleaser);
   // What is free now bounds the work, whatever other threads free meanwhile.
   size_t left = page_heap_.free_retained_bytes();
   while (left > 0) {

@@ -129,8 +129,8 @@ class Scavenger {
 
   LimitKeeper& limit_keeper() { return limit_keeper_; }
 
-  // For malloc, in whose way a full depot is: drains a part of what lies in depots, and all of it
-  // while the heap grows on. Returns the bytes of this part. Called without a lock.
+  // For malloc, before the heap grows: where depots hold much, drains a part of what lies there and
+  // in waiting caches, and more as the heap grows. Returns the bytes. Called without a lock.
   size_t drain_for_growth();
 
   // Gives back all free pages and holes of spans at once, without pacing; returns the bytes.

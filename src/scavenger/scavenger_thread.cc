@@ -169,7 +169,8 @@ void Scavenger::give_back_freed() {
   if (has_much_to_release()) {
     given_back = page_heap_.scavenge(Bytes{kGiveBackBytes}, ScavengeMode::kForced);
   }
-  const auto progress = holes_.release_some(hole_cursor_, HoleReleaser::Rest::kNone);
+  const auto progress =
+      holes_.release_some(hole_cursor_, HoleReleaser::Rest::kNone, HoleReleaser::Caller::kMalloc);
   hole_cursor_ = progress.next == kNoPage ? PageNumber{} : progress.next;
   given_back += progress.released;
   given_back_by_frees_.fetch_add(given_back.value, std::memory_order_relaxed);

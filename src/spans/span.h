@@ -166,7 +166,7 @@ class Span {
   bool has_released_units() const { return released_units_ != 0; }
   uint64_t released_units() const { return released_units_; }
 
-  // The tick of the scavenger's clock in which objects were last claimed.
+  // When objects were last claimed, in ticks of the scavenger's clock and steps of growth.
   uint16_t claim_epoch() const { return claim_epoch_.load(std::memory_order_relaxed); }
   void set_claim_epoch(uint16_t epoch) { claim_epoch_.store(epoch, std::memory_order_relaxed); }
   // Whether the holes were given back as far as they can be and none has come since.

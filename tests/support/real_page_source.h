@@ -65,6 +65,7 @@ class RealPageSource final : public PageSource {
   }
   size_t release_pieces(const platform::MemoryPiece* pieces, size_t count) override {
     if (refuse_release_) return 0;
+    if (at_release_) at_release_();
     if (count > most_pieces_) count = most_pieces_;
     for (size_t index = 0; index < count; ++index) released_bytes_ += pieces[index].bytes;
     return platform::release_pieces(pieces, count);

@@ -36,14 +36,9 @@ struct Fixture : CentralParts {
     drain_objects(centrals[size_class], freed);
     return kept;
   }
-  Bytes release(HoleReleaser::Rest rest = HoleReleaser::Rest::kNone) {
-    Bytes released{};
-    for (PageNumber next{}; next != kNoPage;) {
-      const HoleReleaser::Progress progress = holes.release_some(next, rest);
-      released += progress.released;
-      next = progress.next;
-    }
-    return released;
+  Bytes release(HoleReleaser::Rest rest = HoleReleaser::Rest::kNone,
+                HoleReleaser::Caller caller = HoleReleaser::Caller::kReleaser) {
+    return {holes.release_until([] { return false; }, rest, caller)};
   }
   void check() {
     centrals.for_each([](const CentralList& central, SizeClass) { central.check_invariants(); });
@@ -118,6 +113,47 @@ TEST(HoleReleaser, SpansThatWereClaimedFromAreLeftUntilTheyRest) {
     test.centrals.start_epoch();
   }
   EXPECT_GT(test.release(HoleReleaser::Rest::kIdle).value, 0u);
+}
+
+TEST(HoleReleaser, AMallocGivesBackAsMuchInSmallBatches) {
+  const SizeClass size_class = size_class_of(1024);
+  Fixture one;
+  const std::vector<FreeNode*> kept = one.fragment(size_class, 8192, 16);
+  const Bytes all = one.release();
+  Fixture test;
+  const std::vector<FreeNode*> kept_too = test.fragment(size_class, 8192, 16);
+  Bytes largest{};
+  Bytes sum{};
+  for (PageNumber next{}; next != kNoPage;) {
+    const HoleReleaser::Progress progress =
+        test.holes.release_some(next, HoleReleaser::Rest::kNone, HoleReleaser::Caller::kMalloc);
+    sum += progress.released;
+    largest = std::max(largest, progress.released);
+    next = progress.next;
+  }
+  EXPECT_EQ(sum.value, all.value);
+  EXPECT_LE(largest.value, 48 * 3 * size_t{4096}) << "of 16 KiB that hold one object";
+  test.check();
+}
+
+TEST(HoleReleaser, WhoComesWhileAnotherIsAtItIsToldAndLosesNothing) {
+  Fixture test;
+  const SizeClass size_class = size_class_of(1024);
+  const std::vector<FreeNode*> kept = test.fragment(size_class, 8192, 16);
+  const PageNumber somewhere{12345};
+  size_t calls = 0;
+  test.source.call_at_release([&] {
+    ++calls;
+    const HoleReleaser::Progress other = test.holes.release_some(
+        somewhere, HoleReleaser::Rest::kNone, HoleReleaser::Caller::kMalloc);
+    EXPECT_TRUE(other.was_busy);
+    EXPECT_EQ(other.next.value, somewhere.value);
+    EXPECT_EQ(other.released.value, 0u);
+  });
+  const Bytes released = test.release();
+  EXPECT_GT(calls, 0u);
+  EXPECT_EQ(released.value, test.page_heap.hole_bytes());
+  test.check();
 }
 
 TEST(HoleReleaser, ARefusalLeavesEverythingAsItWas) {

@@ -115,7 +115,12 @@ TEST(GrowthPayment, OnlyNewHeightsAreSteps) {
   EXPECT_EQ(test.centrals.epoch(), epoch);
   drain_objects(test.centrals[kFirst], again);
   (void)test.page_heap.scavenge(Bytes{SIZE_MAX}, ScavengeMode::kForced);
-  test.payment.lower_height(20 * kMiB);
+  for (size_t tick = 0; tick < PeakWindow::kEpochs; ++tick) test.payment.end_epoch();
+  const std::vector<FreeNode*> fourth = test.grow(kFirst, 20 * kMiB);
+  EXPECT_EQ(test.centrals.epoch(), epoch) << "the height is not long past";
+  drain_objects(test.centrals[kFirst], fourth);
+  (void)test.page_heap.scavenge(Bytes{SIZE_MAX}, ScavengeMode::kForced);
+  for (size_t tick = 0; tick <= PeakWindow::kEpochs; ++tick) test.payment.end_epoch();
   test.grow(kFirst, 60 * kMiB);
   EXPECT_GT(test.centrals.epoch(), epoch) << "what is long past is no height";
   test.check();
@@ -151,26 +156,51 @@ TEST(GrowthPayment, DepotsThatNobodyNeededAreDrainedAtSteps) {
 
 TEST(GrowthPayment, ADepotThatIsInTheWayIsDrainedALittleAtATime) {
   Fixture test;
-  const CentralList central = test.centrals[kSecond];
-  constexpr size_t kMagazines = 200;
+  const SizeClass size_class = size_class_of(512);
+  const CentralList central = test.centrals[size_class];
+  constexpr size_t kMagazines = 120;
   constexpr size_t kObjects = 64;
   FreeNode sentinel{};
   std::vector<std::vector<FreeNode*>> magazines(kMagazines);
-  for (auto& magazine : magazines) magazine = claim_objects(central, kSecond, kObjects);
+  for (auto& magazine : magazines) magazine = claim_objects(central, size_class, kObjects);
   for (const auto& magazine : magazines) {
     central.put_magazine(make_magazine(magazine, &sentinel), kTestKey);
   }
   const size_t in_depot = central.depot_bytes();
-  const size_t bytes = kSizeClasses[kSecond].object_bytes;
-  ASSERT_GT(in_depot, 1100 * bytes);
+  ASSERT_EQ(in_depot, kMagazines * kObjects * 512);
+  EXPECT_TRUE(test.payment.depots_are_full());
   const size_t drained = test.payment.drain_depots(kTestKey);
   EXPECT_EQ(central.depot_bytes(), in_depot - drained);
   EXPECT_GT(drained, 0u);
-  EXPECT_LE(drained, (1024 + kObjects) * bytes);
+  EXPECT_LE(drained, (1024 + kObjects) * 512);
   test.check();
-  // The rest as the heap grows: it shrinks faster than what comes into use.
-  test.grow(kFirst, in_depot - drained);
-  EXPECT_EQ(central.depot_bytes(), 0u);
+  // More as the heap grows, until depots are half full: faster than what comes into use.
+  const size_t growth = 8 * GrowthPayment::kAheadBytes;
+  test.grow(kFirst, growth);
+  EXPECT_LT(central.depot_bytes(), in_depot - drained - 4 * growth);
+  EXPECT_FALSE(test.payment.depots_are_full());
+  test.check();
+}
+
+TEST(GrowthPayment, ADepotThatOthersFillMeanwhileIsPassedBefore) {
+  Fixture test;
+  const CentralList central = test.centrals[kFirst];
+  const CentralList after = test.centrals[kSecond];
+  constexpr size_t kMagazines = 100;
+  constexpr size_t kObjects = 32;
+  FreeNode sentinels[2] = {};
+  const auto hand_over = [&](const CentralList& list, SizeClass size_class, size_t which) {
+    const std::vector<FreeNode*> objects = claim_objects(list, size_class, kObjects);
+    list.put_magazine(make_magazine(objects, &sentinels[which]), kTestKey);
+  };
+  for (size_t count = 0; count < kMagazines; ++count) hand_over(central, kFirst, 0);
+  for (size_t count = 0; count < kMagazines; ++count) hand_over(after, kSecond, 1);
+  const size_t before = after.depot_bytes();
+  for (size_t payment = 0; payment < 20; ++payment) {
+    (void)test.payment.drain_depots(kTestKey);
+    while (central.depot_bytes() < kMagazines * kObjects * 1024) hand_over(central, kFirst, 0);
+  }
+  EXPECT_LT(after.depot_bytes(), before);
   test.check();
 }
 
@@ -188,14 +218,31 @@ TEST(GrowthPayment, ThreadsPayAtTheSameTime) {
   const auto work = [&](SizeClass size_class) {
     for (size_t round = 1; round <= 3; ++round) {
       test.thin_out(size_class, test.grow(size_class, 12 * round * kMiB), 16);
-      test.payment.lower_height(0);
+      test.payment.end_epoch();
       test.payment.check_invariants();
     }
   };
   std::thread other([&] { work(kSecond); });
   work(kFirst);
   other.join();
-  test.payment.forget_thread();
+  test.check();
+}
+
+TEST(GrowthPayment, WhatAThreadLeftInTheMidstIsForgotten) {
+  Fixture test;
+  const std::vector<FreeNode*> kept = test.thin_out(kFirst, test.grow(kFirst, 64 * kMiB), 16);
+  bool forked = false;
+  // As in the child of a fork while another thread gives back a batch.
+  test.source.call_at_release([&] {
+    if (forked) return;
+    forked = true;
+    test.payment.forget_thread();
+    test.payment.check_invariants();
+    (void)test.payment.drain_depots(kTestKey);
+  });
+  test.grow(kSecond, 40 * kMiB);
+  EXPECT_TRUE(forked);
+  EXPECT_GT(test.page_heap.hole_bytes(), 16 * kMiB) << "later steps pay";
   test.check();
 }
 

@@ -89,6 +89,41 @@ TEST(Scavenger, HolesOfSpansThatRestAreGivenBackAndNoOthers) {
   central.check_invariants();
 }
 
+// Two sizes one after the other, of the first of which a sixteenth stays; gives the bytes that
+// mallocs gave back meanwhile.
+size_t holes_given_back_by_growth(Fixture& test) {
+  std::vector<FreeNode*> freed;
+  const auto grow = [&](SizeClass size_class, std::vector<FreeNode*>* but_a_sixteenth) {
+    const CentralList central = test.centrals[size_class];
+    for (size_t taken = 0; taken < 40 * kMiB; taken += 32 * kSizeClasses[size_class].object_bytes) {
+      const std::vector<FreeNode*> objects = claim_objects(central, size_class, 32);
+      for (size_t index = 0; index < objects.size(); ++index) {
+        if (index % 16 != 0 && but_a_sixteenth != nullptr) {
+          but_a_sixteenth->push_back(objects[index]);
+        }
+      }
+      test.scavenger.note_allocation();
+    }
+  };
+  grow(kClass, &freed);
+  testing::drain_objects(test.centrals[kClass], freed);
+  grow(size_class_of(3000), nullptr);
+  test.scavenger.check_invariants();
+  test.page_heap.check_invariants();
+  return test.page_heap.hole_bytes();
+}
+
+TEST(Scavenger, GrowthIsPaidForWithHolesWhereTheOptionsAllowIt) {
+  Fixture test;
+  EXPECT_GT(holes_given_back_by_growth(test), 8 * kMiB);
+  Fixture without;
+  ASSERT_TRUE(without.options.set(Option::kScavenger, 0));
+  EXPECT_EQ(holes_given_back_by_growth(without), 0u);
+  Fixture by_age;
+  ASSERT_TRUE(by_age.options.set(Option::kPolicy, static_cast<uint64_t>(ReleasePolicy::kIdleAge)));
+  EXPECT_EQ(holes_given_back_by_growth(by_age), 0u);
+}
+
 TEST(ScavengerDeathTest, AnAllocationThatATickDidNotSeeIsAFault) {
   Fixture test;
   ASSERT_NE(test.new_large(kMiB), nullptr);
