@@ -162,15 +162,24 @@ TEST(CentralList, MagazinesAreKeptWholeAndTakenLastFirst) {
   EXPECT_FALSE(central.is_free(address_of(objects[3]), kTestKey));
 }
 
+// Puts the objects into the depot in as many magazines as there are sentinels.
+template <size_t kMagazines>
+void hand_over(const CentralList& central, const std::vector<FreeNode*>& objects,
+               std::array<FreeNode, kMagazines>& sentinels) {
+  const auto count = static_cast<ptrdiff_t>(objects.size() / kMagazines);
+  auto first = objects.begin();
+  for (FreeNode& sentinel : sentinels) {
+    central.put_magazine(make_magazine({first, first + count}, &sentinel), kTestKey);
+    first += count;
+  }
+}
+
 TEST(CentralList, DrainingTheDepotKeepsAsManyMagazinesAsAsked) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];
   std::array<FreeNode, 5> sentinels{};
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 50);
-  for (size_t index = 0; index < 5; ++index) {
-    const auto first = objects.begin() + static_cast<ptrdiff_t>(10 * index);
-    central.put_magazine(make_magazine({first, first + 10}, &sentinels[index]), kTestKey);
-  }
+  hand_over(central, objects, sentinels);
   EXPECT_EQ(central.drain_depot(2, kTestKey), 30u * 512);
   EXPECT_EQ(central.depot_bytes(), 20u * 512);
   EXPECT_EQ(central.drain_depot(2, kTestKey), 0u);
@@ -212,10 +221,7 @@ TEST(CentralList, MagazinesThatNobodyNeededForAnEpochAreDrained) {
   const CentralList central = parts.centrals[kClass];
   std::array<FreeNode, 4> sentinels{};
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, 40);
-  for (size_t index = 0; index < 4; ++index) {
-    const auto first = objects.begin() + static_cast<ptrdiff_t>(10 * index);
-    central.put_magazine(make_magazine({first, first + 10}, &sentinels[index]), kTestKey);
-  }
+  hand_over(central, objects, sentinels);
   EXPECT_EQ(central.drain_idle(kTestKey), 0u) << "they came in this epoch";
   const Magazine needed = central.take_magazine();
   central.put_magazine(needed, kTestKey);
@@ -231,10 +237,7 @@ TEST(CentralList, AnAllowanceEndsADrainAndTheNextOneGoesOn) {
     const CentralList central = parts.centrals[kClass];
     std::array<FreeNode, 6> sentinels{};
     const std::vector<FreeNode*> objects = claim_objects(central, kClass, 60);
-    for (size_t index = 0; index < 6; ++index) {
-      const auto first = objects.begin() + static_cast<ptrdiff_t>(10 * index);
-      central.put_magazine(make_magazine({first, first + 10}, &sentinels[index]), kTestKey);
-    }
+    hand_over(central, objects, sentinels);
     const auto drain = [&](CentralList::DrainAllowance* allowance) {
       return idle ? central.drain_idle(kTestKey, allowance)
                   : central.drain_depot(0, kTestKey, allowance);
