@@ -81,7 +81,9 @@ size_t HoleReleaser::open_loans() const {
 
 HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Rest rest, Caller caller) {
   // Acquire and release: the loans belong to one thread at a time.
-  if (busy_.exchange(true, std::memory_order_acquire)) return {from, {}, true};
+  if (busy_.exchange(true, std::memory_order_acquire)) {
+    return {.next = from, .released = {}, .was_busy = true};
+  }
   const bool is_releaser = caller == Caller::kReleaser;
   const size_t most_pages = is_releaser ? kPagesPerVisit : kPagesPerVisitOfMalloc;
   const size_t most_pieces = is_releaser ? kMaxPieces : kMaxPiecesOfMalloc;

@@ -86,7 +86,8 @@ class Heap {
   ThreadCache::ListRules list_rules() const;
 
   // Makes free memory available before the heap grows: what rests in the calling thread's cache,
-  // and what lies in depots and waiting caches if there is enough of it. True when something was.
+  // and, if there is enough of it, a part of what lies in depots and waiting caches. True when
+  // something was.
   bool reclaim_before_growth();
 
   // Makes all free memory available that can be reached from this thread, at the edge of failure.

@@ -55,6 +55,20 @@ void GrowthPayment::begin_drain(Drain drain) {
   paid_at_ = page_heap_.backed_bytes();
 }
 
+GrowthPayment::ClassDrain GrowthPayment::drain_class(const CentralList& central, ListKey key,
+                                                     CentralList::DrainAllowance* allowance) {
+  if (drain_ == Drain::kIdle) {
+    const size_t bytes = central.drain_idle(key, allowance);
+    return {bytes, *allowance > 0 ? ClassEnd::kOver : ClassEnd::kGoesOn};
+  }
+  // What lies there at first bounds the work, whatever other threads hand over meanwhile.
+  if (left_in_class_ == kNotEntered) left_in_class_ = central.depot_bytes();
+  const size_t bytes = central.drain_depot(0, key, allowance);
+  left_in_class_ -= std::min(left_in_class_, bytes);
+  const bool is_over = *allowance > 0 || left_in_class_ == 0;
+  return {bytes, is_over ? ClassEnd::kOver : ClassEnd::kGoesOn};
+}
+
 size_t GrowthPayment::drain_some(ListKey key, size_t backed) {
   if (drain_ == Drain::kAll && !depots_hold_more_than(2)) begin_drain(Drain::kIdle);
   const size_t grown = backed > paid_at_ ? backed - paid_at_ : 0;
@@ -62,19 +76,10 @@ size_t GrowthPayment::drain_some(ListKey key, size_t backed) {
   CentralList::DrainAllowance allowance = portions * kDrainedObjects;
   size_t drained = 0;
   while (drained_class_ < kSizeClassCount && allowance > 0) {
-    const CentralList central = centrals_[drained_class_];
-    if (drain_ == Drain::kIdle) {
-      drained += central.drain_idle(key, &allowance);
-      left_in_class_ = allowance > 0 ? 0 : kNotEntered;
-    } else {
-      // What lies there at first bounds the work, whatever other threads hand over meanwhile.
-      if (left_in_class_ == kNotEntered) left_in_class_ = central.depot_bytes();
-      const size_t bytes = central.drain_depot(0, key, &allowance);
-      drained += bytes;
-      left_in_class_ = allowance > 0 ? 0 : left_in_class_ - std::min(left_in_class_, bytes);
-    }
+    const ClassDrain done = drain_class(centrals_[drained_class_], key, &allowance);
+    drained += done.bytes;
     // With the allowance used up, the class goes on at the next payment.
-    if (left_in_class_ > 0) return drained;
+    if (done.end == ClassEnd::kGoesOn) return drained;
     ++drained_class_;
     left_in_class_ = kNotEntered;
   }

@@ -91,6 +91,13 @@ class GrowthPayment {
   void step(size_t backed, Holes holes);
   void begin_drain(Drain drain);
   size_t drain_some(ListKey key, size_t backed);
+  enum class ClassEnd : uint8_t { kOver, kGoesOn };
+  struct ClassDrain {
+    size_t bytes;
+    ClassEnd end;
+  };
+  ClassDrain drain_class(const CentralList& central, ListKey key,
+                         CentralList::DrainAllowance* allowance);
   void look_for_holes();
   void release_batch(size_t backed);
   void end();

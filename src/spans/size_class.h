@@ -6,8 +6,8 @@
 // 1 KiB the class is the size in units of 16 bytes, which the hot path computes without a table.
 //
 // A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except
-// that it has no more than 512 objects. It is made longer until what remains
-// behind its last object is at most 1/32 of it.
+// that it has no more than 512 objects. It is made longer until what remains behind its last object
+// is at most 1/32 of it.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
 #define SPANMALLOC_SPANS_SIZE_CLASS_H_
 

@@ -14,7 +14,8 @@ namespace spanmalloc::testing {
 class FakeRoot {
  public:
   FakeRoot() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "spanmalloc-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "spanmalloc-").string();
+    pattern.append(6, 'X');  // what mkdtemp() replaces
     EXPECT_NE(mkdtemp(pattern.data()), nullptr);
     path_ = pattern;
   }
