@@ -3,7 +3,8 @@
 
 int main() {
   char* block = static_cast<char*>(misuse::announce(malloc(64)));
-  memset(block + 64, 1, 8);
+  // Bytes that differ: a canary is one byte, repeated, and may be any odd one.
+  memcpy(block + 64, "overflow", 8);
   free(block);
   return 0;
 }
