@@ -51,7 +51,7 @@ TEST_F(Allocate, EverySizeIsAlignedUsableAndNotSmallerThanAskedFor) {
     ASSERT_TRUE(is_aligned_to(block, kMinAlignment));
     const size_t usable = usable_bytes(block, "test");
     ASSERT_GE(usable, bytes);
-    ASSERT_LE(usable, bytes + std::max(bytes / 7, kPageBytes));
+    ASSERT_LE(usable, bytes + std::max(bytes / 4, kPageBytes));
     memset(block, 0xa5, usable);
     deallocate(block);
   }
@@ -257,7 +257,7 @@ TEST_F(AllocateDeathTest, ForeignAndInteriorPointersEndTheProcess) {
   EXPECT_DEATH(deallocate(block + 5 * kPageBytes), "pointer into the middle of a 204800-byte");
   deallocate(block);
   char* medium = static_cast<char*>(allocate(100 * kKiB));
-  EXPECT_DEATH(deallocate(medium + 5 * kPageBytes), "pointer into the middle of a 106496-byte");
+  EXPECT_DEATH(deallocate(medium + 5 * kPageBytes), "pointer into the middle of a 114688-byte");
   deallocate(medium);
 }
 

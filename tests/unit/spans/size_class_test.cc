@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdio>
 #include <map>
+#include <vector>
 
 namespace spanmalloc {
 namespace {
@@ -42,14 +43,17 @@ TEST(SizeClass, SizesGrowAndAreMultiplesOf16) {
 }
 
 TEST(SizeClass, FollowsTheStatedRule) {
-  for_each_class([&](size_t index, const SizeClassInfo& info) {
-    const size_t step = info.object_bytes - kSizeClasses[index - 1].object_bytes;
-    if (info.object_bytes <= kMaxLinearBytes) {
-      EXPECT_EQ(step, kLinearStepBytes);
-    } else {
-      EXPECT_EQ(step, std::bit_floor(size_t{info.object_bytes} - 1) / kStepsPerDoubling);
-    }
-  });
+  std::vector<size_t> sizes = {0};
+  for (size_t bytes = 16; bytes <= size_t{1} << 10; bytes += 16) sizes.push_back(bytes);
+  for (size_t power = size_t{1} << 10; power < size_t{8} << 10; power *= 2) {
+    for (size_t eighths = 9; eighths <= 16; ++eighths) sizes.push_back(power / 8 * eighths);
+  }
+  for (size_t power = size_t{8} << 10; power < size_t{128} << 10; power *= 2) {
+    for (const size_t eighths : {9, 10, 12, 14, 16}) sizes.push_back(power / 8 * eighths);
+  }
+  std::vector<size_t> classes;
+  for (const SizeClassInfo& info : kSizeClasses) classes.push_back(info.object_bytes);
+  EXPECT_EQ(classes, sizes);
 }
 
 TEST(SizeClass, UpTo1KiBTheClassIsTheSizeInUnitsOf16) {
@@ -59,10 +63,10 @@ TEST(SizeClass, UpTo1KiBTheClassIsTheSizeInUnitsOf16) {
   }
 }
 
-TEST(SizeClass, AboveLinearSizesRoundingWastesAtMostAnEighth) {
+TEST(SizeClass, AboveLinearSizesRoundingWastesAtMostAnEighthAndAboveFineOnesAFifth) {
   for (size_t bytes = kMaxLinearBytes / 2 + 1; bytes <= kMaxSmallBytes; ++bytes) {
     const size_t object = kSizeClasses[size_class_of(bytes)].object_bytes;
-    ASSERT_LE((object - bytes) * 8, object) << bytes;
+    ASSERT_LE((object - bytes) * (bytes <= kMaxFineBytes ? 8 : 5), object) << bytes;
   }
 }
 
