@@ -133,11 +133,15 @@ void Heap::set_memory_limit(Bytes limit, LimitKind kind) {
 void Heap::reduce_to_limit() {
   page_heap_.forget_over_limit();
   if (!scavenger_.limit_keeper().should_reduce()) return;
-  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
-    const CacheUse use(*cache);
-    (void)cache->flush_idle(centrals_, sentinels());
-  }
+  (void)flush_idle_lists();
   if (!scavenger_.limit_keeper().reduce(key_)) scavenger_.note_limit_passed();
+}
+
+size_t Heap::flush_idle_lists() {
+  ThreadCache* cache = own_thread_cache();
+  if (cache == nullptr) return 0;
+  const CacheUse use(*cache);
+  return cache->flush_idle(centrals_, sentinels());
 }
 
 // A thread that made its cache before the options were known gets it on the hot path if they ask
@@ -270,13 +274,21 @@ ThreadCache::ListRules Heap::list_rules() const {
 bool Heap::reclaim_before_growth() {
   // Nothing lies anywhere before the first span: a start touches none of the cache for it.
   if (page_heap_.in_use_bytes() == 0) return false;
-  size_t drained = 0;
-  if (ThreadCache* cache = own_thread_cache(); cache != nullptr) {
-    const CacheUse use(*cache);
-    drained = cache->flush_idle(centrals_, sentinels());
-  }
+  size_t drained = flush_idle_lists();
   drained += scavenger_.drain_for_growth();
   return drained > 0;
+}
+
+// Also where free pages are left, so that a program whose sizes change, round after round, does not
+// come to hold the most that it ever had of each class.
+void Heap::reclaim_as_spans_grow() {
+  const size_t bytes = spans_.small_span_bytes();
+  if (spans_at_flush_.has_risen(bytes, std::max(bytes / kFlushDivisor, kLeastFlushStep))) {
+    (void)flush_idle_lists();
+    spans_at_flush_.move_to(spans_.small_span_bytes());
+  }
+  (void)scavenger_.drain_for_growth();
+  spans_at_reclaim_.move_to(spans_.small_span_bytes());
 }
 
 void Heap::reclaim_everything() {

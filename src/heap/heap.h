@@ -9,6 +9,7 @@
 #include "base/metadata_arena.h"
 #include "base/mutex.h"
 #include "base/options.h"
+#include "base/rise_mark.h"
 #include "cache/thread_cache.h"
 #include "cache/thread_cache_registry.h"
 #include "central/central_lists.h"
@@ -94,11 +95,15 @@ class Heap {
   void reclaim_everything();
 
   // For malloc, which has taken pages and not yet used them: where they pass the memory limit,
-  // gives back what this thread can reach. Starts the scavenger's thread again where it is wanted.
-  // Called without a lock.
+  // gives back what this thread can reach; where spans of small blocks grow, reclaims some of what
+  // rests. Starts the scavenger's thread again where it is wanted. Called without a lock.
   void after_allocation() {
     if (SPANMALLOC_UNLIKELY(page_heap_.was_over_limit())) reduce_to_limit();
     scavenger_.note_allocation();
+    const size_t bytes = spans_.small_span_bytes();
+    if (SPANMALLOC_UNLIKELY(spans_at_reclaim_.has_risen(bytes, kReclaimStepBytes))) {
+      reclaim_as_spans_grow();
+    }
   }
   // Sets the limit on what the heap holds, and gives back what is beyond it. 0 bytes: no limit.
   void set_memory_limit(Bytes limit, LimitKind kind);
@@ -113,6 +118,14 @@ class Heap {
  private:
   enum class State : uint8_t { kClosed, kOpen };
 
+  // Below this much in spans of small blocks there is too little to reclaim for what it costs.
+  static constexpr size_t kReclaimFloorBytes = size_t{4} << 20;
+  // How much such spans grow from one look at the depots to the next, and, as a part of them and
+  // the least of it, from one look at the lists that rest.
+  static constexpr size_t kReclaimStepBytes = size_t{32} << 10;
+  static constexpr size_t kFlushDivisor = 16;
+  static constexpr size_t kLeastFlushStep = size_t{256} << 10;
+
   // Reserves all that is needed for a window of this size (0: the usual one). False when refused;
   // nothing stands in the way of another try then.
   [[nodiscard]] bool open_window(size_t bytes);
@@ -123,6 +136,9 @@ class Heap {
   void decide_hardening();
   void apply_fixed_options();
   void reduce_to_limit();
+  // Gives back the calling thread's lists that rest; returns the bytes.
+  size_t flush_idle_lists();
+  void reclaim_as_spans_grow();
 
   HeapTables& tables_;
   MetadataArena arena_;
@@ -148,6 +164,10 @@ class Heap {
   bool knows_thread_exit_ = false;
   bool knows_forks_ = false;
   std::atomic<bool> options_read_{false};
+  // Bytes in spans of small blocks when depots were last drained as they grew, and when a thread
+  // last gave back lists that rested.
+  RiseMark spans_at_reclaim_{kReclaimFloorBytes};
+  RiseMark spans_at_flush_{kReclaimFloorBytes};
 };
 
 extern constinit Heap heap;
