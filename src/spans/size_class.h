@@ -57,7 +57,7 @@ struct SizeClassInfo {
   // offset in a span (Lemire, Kaser, Kurz 2019; verified for every class and offset by a test).
   uint64_t reciprocal;
   uint32_t objects_per_span;
-  // Objects of a full magazine: 32 KiB of them, 4 at least, 512 at most.
+  // Objects of a full magazine: 32 KiB of them, 8 at least, 512 at most.
   uint16_t magazine_capacity;
   // Objects that a thread cache claims from a span at a time at most: 32 KiB, one, or one 64-bit
   // word of them.
@@ -132,7 +132,7 @@ constexpr SizeClassInfo make_info(size_t size_class, size_t object_bytes) {
       .span_pages = static_cast<uint32_t>(pages),
       .reciprocal = ((uint64_t{1} << kReciprocalShift) + object_bytes - 1) / object_bytes,
       .objects_per_span = static_cast<uint32_t>(pages * kPageBytes / object_bytes),
-      .magazine_capacity = static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, 4, 512)),
+      .magazine_capacity = static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, 8, 512)),
       .claim_limit = static_cast<uint16_t>(claim_limit),
       .taken_first = taken_first(size_class, object_bytes, claim_limit),
   };

@@ -117,9 +117,9 @@ TEST(SizeClass, SpansHoldWhatTheyClaimAndWasteAtMost1In32BehindTheLastObject) {
 
 TEST(SizeClass, MagazinesAndClaimsAreBoundedInBytesButForOneObject) {
   for_each_class([](size_t, const SizeClassInfo& info) {
-    EXPECT_GE(info.magazine_capacity, 4u);
+    EXPECT_GE(info.magazine_capacity, 8u);
     EXPECT_LE(info.magazine_capacity, 512u);
-    if (info.magazine_capacity > 4) {
+    if (info.magazine_capacity > 8) {
       EXPECT_LE(info.magazine_capacity * info.object_bytes, size_t{32} << 10);
     }
     EXPECT_GE(info.claim_limit, 1u);
