@@ -10,6 +10,7 @@
 //           2  full      deallocate_slow        swap lists, hand the full one to the depot
 //              large     deallocate_large       end the span
 //           3  pressure  reclaim_before_growth  depot -> free bits -> empty spans -> page heap
+//                        reclaim_as_spans_grow  the same where free pages are left
 //           4  later     Scavenger::run_epoch   page heap -> system
 #ifndef SPANMALLOC_HEAP_ALLOCATE_H_
 #define SPANMALLOC_HEAP_ALLOCATE_H_

@@ -287,7 +287,7 @@ void Heap::reclaim_as_spans_grow() {
     (void)flush_idle_lists();
     spans_at_flush_.move_to(spans_.small_span_bytes());
   }
-  (void)scavenger_.drain_for_growth();
+  (void)scavenger_.drain_surplus();
   spans_at_reclaim_.move_to(spans_.small_span_bytes());
 }
 

@@ -29,10 +29,28 @@ bool GrowthPayment::depots_hold_more_than(size_t divisor) const {
   return in_use > bound && centrals_.depot_bytes() > bound;
 }
 
+size_t GrowthPayment::used_bytes() const {
+  const size_t in_use = page_heap_.in_use_bytes();
+  return in_use - std::min(centrals_.depot_bytes(), in_use);
+}
+
 size_t GrowthPayment::drain_depots(ListKey key) {
   if (busy_.exchange(true, std::memory_order_acquire)) return 0;
   if (drain_ != Drain::kAll) begin_drain(Drain::kAll);
   const size_t drained = drain_some(key, page_heap_.backed_bytes());
+  end();
+  return drained;
+}
+
+size_t GrowthPayment::drain_surplus(ListKey key) {
+  if (busy_.exchange(true, std::memory_order_acquire)) return 0;
+  used_.note(used_bytes());
+  const size_t used = used_.highest();
+  size_t drained = 0;
+  if (page_heap_.in_use_bytes() > used + used / kSurplusDivisor) {
+    if (drain_ != Drain::kAll) begin_drain(Drain::kAll);
+    drained = drain_some(key, page_heap_.backed_bytes());
+  }
   end();
   return drained;
 }
@@ -129,6 +147,7 @@ void GrowthPayment::end() {
 void GrowthPayment::end_epoch() {
   if (busy_.exchange(true, std::memory_order_acquire)) return;
   heights_.end_epoch(page_heap_.backed_bytes());
+  used_.end_epoch(used_bytes());
   next_step_ = std::min(next_step_, step_above(heights_.highest()));
   end();
 }

@@ -60,6 +60,11 @@ class GrowthPayment {
   // lock.
   size_t drain_depots(ListKey key);
 
+  // As drain_depots(), for when spans of small blocks grow while free pages are left: only where
+  // depots are what keeps more in use than the program needed at once in the last epochs, and an
+  // eighth.
+  size_t drain_surplus(ListKey key);
+
   // A tick of the scavenger's clock. Heights that are some epochs past are none any more. Does
   // nothing while another thread pays.
   void end_epoch();
@@ -82,12 +87,15 @@ class GrowthPayment {
   static constexpr size_t kLeastBarrenLooks = 16;
   static constexpr size_t kDepotFloorBytes = size_t{1} << 20;
   static constexpr size_t kDepotShareOfHeap = 8;
+  static constexpr size_t kSurplusDivisor = 8;
   static constexpr size_t kNotEntered = SIZE_MAX;
 
   static size_t step_above(size_t backed) {
     return std::max(backed + std::max(backed / kStepDivisor, kLeastStep), kFirstHeight);
   }
   bool depots_hold_more_than(size_t divisor) const;
+  // Bytes in use outside of depots; about right while other threads are at work.
+  size_t used_bytes() const;
   void step(size_t backed, Holes holes);
   void begin_drain(Drain drain);
   size_t drain_some(ListKey key, size_t backed);
@@ -114,6 +122,8 @@ class GrowthPayment {
   size_t next_step_ = kFirstHeight;
   size_t height_ = 0;
   PeakWindow heights_;
+  // What used_bytes() was in the last epochs, when spans of small blocks had grown.
+  PeakWindow used_;
   // Backed bytes at the last payment.
   size_t paid_at_ = 0;
   Drain drain_ = Drain::kNone;

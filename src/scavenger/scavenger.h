@@ -133,6 +133,10 @@ class Scavenger {
   // in waiting caches, and more as the heap grows. Returns the bytes. Called without a lock.
   size_t drain_for_growth();
 
+  // For malloc, as spans of small blocks grow: drains a part of what lies in depots where that is
+  // more than the program lately needed. Returns the bytes. Called without a lock.
+  size_t drain_surplus() { return growth_payment_.drain_surplus(key_); }
+
   // Gives back all free pages and holes of spans at once, without pacing; returns the bytes.
   size_t release_all();
 

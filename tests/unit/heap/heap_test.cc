@@ -318,44 +318,55 @@ TEST_F(HeapAsAWhole, DepotsAreReclaimedBeforeTheHeapGrows) {
   EXPECT_LE(heap.centrals().depot_bytes(), std::max(kMiB, heap.page_heap().in_use_bytes() / 8));
 }
 
-TEST_F(HeapAsAWhole, DepotsAreReclaimedAsSpansGrowWhereFreePagesAreLeft) {
-  ASSERT_TRUE(heap.options().set(Option::kScavenger, 0));
-  (void)heap.release_everything();
+// Bytes in use when depots hold 20 MiB and 16 MiB of another size come beside them, where free
+// pages suffice.
+size_t in_use_beside_depots() {
   deallocate(allocate(64 * kMiB));
-  // In classes of their own, so that each depot takes its part.
   std::vector<void*> blocks;
   for (size_t bytes = 100; bytes <= 1000; bytes += 100) {
     for (size_t sum = 0; sum < 2 * kMiB; sum += bytes) blocks.push_back(allocate(bytes));
   }
   for (void* block : blocks) deallocate(block);
-  blocks.clear();
-  const size_t mapped = heap.page_heap().stats().mapped.bytes().value;
-  ASSERT_GE(heap.centrals().depot_bytes(), 10 * kMiB);
-  for (size_t sum = 0; sum < 8 * kMiB; sum += 3 * kKiB) blocks.push_back(allocate(3 * kKiB));
-  EXPECT_EQ(heap.page_heap().stats().mapped.bytes().value, mapped) << "the heap had to grow";
-  EXPECT_LE(heap.centrals().depot_bytes(), 2 * kMiB);
-  for (void* block : blocks) deallocate(block);
-  ASSERT_TRUE(heap.options().set(Option::kScavenger, 1));
+  for (size_t sum = 0; sum < 16 * kMiB; sum += 3 * kKiB) (void)allocate(3 * kKiB);
+  return heap.page_heap().in_use_bytes();
 }
 
-// Buffers that grow step by step leave all classes behind them, again and again.
-TEST_F(HeapAsAWhole, RoundsThroughAllSizesDoNotAddUp) {
-  constexpr size_t kBuffers = 1000;
-  std::vector<void*> buffers(kBuffers);
-  (void)heap.release_everything();
-  const size_t in_use = heap.page_heap().in_use_bytes();
-  size_t most_in_use = 0;
+// The most in use while 1000 buffers grow to 6 KiB, again and again, and leave all classes behind.
+size_t most_in_use_of_rounds() {
+  std::vector<void*> buffers(1000);
+  size_t most = 0;
   for (int round = 0; round < 4; ++round) {
     for (size_t bytes = 64; bytes <= 6 * kKiB; bytes += 64) {
       for (void*& buffer : buffers) {
         deallocate(buffer);
         buffer = allocate(bytes);
       }
-      most_in_use = std::max(most_in_use, heap.page_heap().in_use_bytes());
+      most = std::max(most, heap.page_heap().in_use_bytes());
     }
     for (void*& buffer : buffers) deallocate(std::exchange(buffer, nullptr));
   }
-  EXPECT_LE(most_in_use - in_use, 12 * kMiB) << "6 MiB at once";
+  return most;
+}
+
+// Each in a process of its own: what a heap needed before counts for some epochs.
+TEST_F(HeapAsAWholeDeathTest, DepotsAreReclaimedAsSpansGrowWhereFreePagesAreLeft) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto use = [] {
+    const size_t bytes = in_use_beside_depots();
+    fprintf(stderr, "%zu KiB in use\n", bytes / kKiB);
+    _exit(bytes <= 25 * kMiB ? 0 : 1);
+  };
+  EXPECT_EXIT(use(), ::testing::ExitedWithCode(0), "in use");
+}
+
+TEST_F(HeapAsAWholeDeathTest, RoundsThroughAllSizesDoNotAddUp) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto use = [] {
+    const size_t bytes = most_in_use_of_rounds();
+    fprintf(stderr, "%zu KiB in use\n", bytes / kKiB);
+    _exit(bytes <= 12 * kMiB ? 0 : 1);
+  };
+  EXPECT_EXIT(use(), ::testing::ExitedWithCode(0), "in use");
 }
 
 TEST_F(HeapAsAWhole, MemoryFreedInOneSizeServesEveryOther) {

@@ -204,6 +204,43 @@ TEST(GrowthPayment, ADepotThatOthersFillMeanwhileIsPassedBefore) {
   test.check();
 }
 
+TEST(GrowthPayment, DepotsMayHoldWhatTheProgramLatelyNeededAndAnEighth) {
+  Fixture test;
+  const CentralList central = test.centrals[kFirst];
+  constexpr size_t kMagazines = 200;
+  constexpr size_t kObjects = 32;
+  FreeNode sentinel{};
+  std::vector<std::vector<FreeNode*>> magazines(kMagazines);
+  for (auto& magazine : magazines) magazine = claim_objects(central, kFirst, kObjects);
+  EXPECT_EQ(test.payment.drain_surplus(kTestKey), 0u);
+  const size_t needed = test.page_heap.in_use_bytes();
+  // Half of it is free then.
+  for (size_t index = 0; index < kMagazines; index += 2) {
+    central.put_magazine(make_magazine(magazines[index], &sentinel), kTestKey);
+  }
+  std::vector<std::vector<FreeNode*>> others;
+  const auto grow_by = [&](size_t bytes) {
+    const size_t wanted = test.page_heap.in_use_bytes() + bytes;
+    while (test.page_heap.in_use_bytes() < wanted) {
+      others.push_back(claim_objects(test.centrals[kSecond], kSecond, kObjects));
+    }
+  };
+  grow_by(needed / 16);
+  EXPECT_EQ(test.payment.drain_surplus(kTestKey), 0u);
+  grow_by(needed / 8);
+  EXPECT_GT(test.payment.drain_surplus(kTestKey), 0u);
+  test.check();
+  // What was needed some epochs ago counts no more.
+  grow_by(needed / 8);
+  const size_t in_use = test.page_heap.in_use_bytes();
+  const size_t used = in_use - central.depot_bytes();
+  ASSERT_LE(in_use, needed + needed / 8 * 3);
+  ASSERT_GT(in_use, used + used / 8);
+  for (size_t epoch = 0; epoch < PeakWindow::kEpochs; ++epoch) test.payment.end_epoch();
+  EXPECT_GT(test.payment.drain_surplus(kTestKey), 0u);
+  test.check();
+}
+
 TEST(GrowthPayment, HolesThatAreToBeKeptAreKept) {
   Fixture test;
   test.holes_are = GrowthPayment::Holes::kKept;
