@@ -3,7 +3,7 @@
 // The rule: steps of 16 bytes up to 1 KiB, then eight steps a doubling up to 8 KiB, then five up to
 // 128 KiB: an eighth, for a power of two and a header, and the quarters. Every size is a multiple
 // of 16, so every object is aligned as malloc promises, and above 128 bytes at most 12.5 % of an
-// object is rounding (1/9 just above a step, 3 % on average over uniform sizes), above 9 KiB 20 %.
+// object is rounding (1/9 just above a step, 3 % on average over uniform sizes), above 10 KiB 1/6.
 // There, programs have few blocks of many sizes, and more classes would keep more objects free than
 // they save: whole pages of the rounding are touched only where a larger block had the object
 // before. Up to 1 KiB the class is the size in units of 16 bytes, which the hot path computes

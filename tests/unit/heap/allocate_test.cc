@@ -51,7 +51,7 @@ TEST_F(Allocate, EverySizeIsAlignedUsableAndNotSmallerThanAskedFor) {
     ASSERT_TRUE(is_aligned_to(block, kMinAlignment));
     const size_t usable = usable_bytes(block, "test");
     ASSERT_GE(usable, bytes);
-    ASSERT_LE(usable, bytes + std::max(bytes / 4, kPageBytes));
+    ASSERT_LE(usable, bytes + std::max(bytes / 5, kPageBytes));
     memset(block, 0xa5, usable);
     deallocate(block);
   }

@@ -348,25 +348,23 @@ size_t most_in_use_of_rounds() {
   return most;
 }
 
-// Each in a process of its own: what a heap needed before counts for some epochs.
-TEST_F(HeapAsAWholeDeathTest, DepotsAreReclaimedAsSpansGrowWhereFreePagesAreLeft) {
+// In a process of its own: what a heap needed before counts for some epochs.
+void expect_at_most(size_t most, size_t (*bytes_in_use)()) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto use = [] {
-    const size_t bytes = in_use_beside_depots();
+  const auto use = [=] {
+    const size_t bytes = bytes_in_use();
     fprintf(stderr, "%zu KiB in use\n", bytes / kKiB);
-    _exit(bytes <= 25 * kMiB ? 0 : 1);
+    _exit(bytes <= most ? 0 : 1);
   };
   EXPECT_EXIT(use(), ::testing::ExitedWithCode(0), "in use");
 }
 
+TEST_F(HeapAsAWholeDeathTest, DepotsAreReclaimedAsSpansGrowWhereFreePagesAreLeft) {
+  expect_at_most(25 * kMiB, &in_use_beside_depots);
+}
+
 TEST_F(HeapAsAWholeDeathTest, RoundsThroughAllSizesDoNotAddUp) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto use = [] {
-    const size_t bytes = most_in_use_of_rounds();
-    fprintf(stderr, "%zu KiB in use\n", bytes / kKiB);
-    _exit(bytes <= 12 * kMiB ? 0 : 1);
-  };
-  EXPECT_EXIT(use(), ::testing::ExitedWithCode(0), "in use");
+  expect_at_most(12 * kMiB, &most_in_use_of_rounds);
 }
 
 TEST_F(HeapAsAWhole, MemoryFreedInOneSizeServesEveryOther) {

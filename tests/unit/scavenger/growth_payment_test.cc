@@ -154,6 +154,14 @@ TEST(GrowthPayment, DepotsThatNobodyNeededAreDrainedAtSteps) {
   test.check();
 }
 
+std::vector<std::vector<FreeNode*>> claim_magazines(const CentralList& central,
+                                                    SizeClass size_class, size_t count,
+                                                    size_t objects) {
+  std::vector<std::vector<FreeNode*>> magazines(count);
+  for (auto& magazine : magazines) magazine = claim_objects(central, size_class, objects);
+  return magazines;
+}
+
 TEST(GrowthPayment, ADepotThatIsInTheWayIsDrainedALittleAtATime) {
   Fixture test;
   const SizeClass size_class = size_class_of(512);
@@ -161,8 +169,7 @@ TEST(GrowthPayment, ADepotThatIsInTheWayIsDrainedALittleAtATime) {
   constexpr size_t kMagazines = 120;
   constexpr size_t kObjects = 64;
   FreeNode sentinel{};
-  std::vector<std::vector<FreeNode*>> magazines(kMagazines);
-  for (auto& magazine : magazines) magazine = claim_objects(central, size_class, kObjects);
+  const auto magazines = claim_magazines(central, size_class, kMagazines, kObjects);
   for (const auto& magazine : magazines) {
     central.put_magazine(make_magazine(magazine, &sentinel), kTestKey);
   }
@@ -210,8 +217,7 @@ TEST(GrowthPayment, DepotsMayHoldWhatTheProgramLatelyNeededAndAnEighth) {
   constexpr size_t kMagazines = 200;
   constexpr size_t kObjects = 32;
   FreeNode sentinel{};
-  std::vector<std::vector<FreeNode*>> magazines(kMagazines);
-  for (auto& magazine : magazines) magazine = claim_objects(central, kFirst, kObjects);
+  const auto magazines = claim_magazines(central, kFirst, kMagazines, kObjects);
   EXPECT_EQ(test.payment.drain_surplus(kTestKey), 0u);
   const size_t needed = test.page_heap.in_use_bytes();
   // Half of it is free then.

@@ -63,10 +63,10 @@ TEST(SizeClass, UpTo1KiBTheClassIsTheSizeInUnitsOf16) {
   }
 }
 
-TEST(SizeClass, AboveLinearSizesRoundingWastesAtMostAnEighthAndAboveFineOnesAFifth) {
+TEST(SizeClass, AboveLinearSizesRoundingWastesAtMostAnEighthAndAboveFineOnesASixth) {
   for (size_t bytes = kMaxLinearBytes / 2 + 1; bytes <= kMaxSmallBytes; ++bytes) {
     const size_t object = kSizeClasses[size_class_of(bytes)].object_bytes;
-    ASSERT_LE((object - bytes) * (bytes <= kMaxFineBytes ? 8 : 5), object) << bytes;
+    ASSERT_LE((object - bytes) * (bytes <= kMaxFineBytes ? 8 : 6), object) << bytes;
   }
 }
 
