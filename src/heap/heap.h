@@ -119,10 +119,10 @@ class Heap {
   enum class State : uint8_t { kClosed, kOpen };
 
   // Below this much in spans of small blocks there is too little to reclaim for what it costs.
-  static constexpr size_t kReclaimFloorBytes = size_t{4} << 20;
+  static constexpr size_t kReclaimFloorBytes = GrowthPayment::kFirstHeight;
   // How much such spans grow from one look at the depots to the next, and, as a part of them and
   // the least of it, from one look at the lists that rest.
-  static constexpr size_t kReclaimStepBytes = size_t{32} << 10;
+  static constexpr size_t kReclaimStepBytes = GrowthPayment::kAheadBytes;
   static constexpr size_t kFlushDivisor = 16;
   static constexpr size_t kLeastFlushStep = size_t{256} << 10;
 

@@ -36,8 +36,7 @@ size_t GrowthPayment::used_bytes() const {
 
 size_t GrowthPayment::drain_depots(ListKey key) {
   if (busy_.exchange(true, std::memory_order_acquire)) return 0;
-  if (drain_ != Drain::kAll) begin_drain(Drain::kAll);
-  const size_t drained = drain_some(key, page_heap_.backed_bytes());
+  const size_t drained = drain_some_of_all(key);
   end();
   return drained;
 }
@@ -46,11 +45,8 @@ size_t GrowthPayment::drain_surplus(ListKey key) {
   if (busy_.exchange(true, std::memory_order_acquire)) return 0;
   used_.note(used_bytes());
   const size_t used = used_.highest();
-  size_t drained = 0;
-  if (page_heap_.in_use_bytes() > used + used / kSurplusDivisor) {
-    if (drain_ != Drain::kAll) begin_drain(Drain::kAll);
-    drained = drain_some(key, page_heap_.backed_bytes());
-  }
+  const bool is_surplus = page_heap_.in_use_bytes() > used + used / kSurplusDivisor;
+  const size_t drained = is_surplus ? drain_some_of_all(key) : 0;
   end();
   return drained;
 }
@@ -103,6 +99,11 @@ size_t GrowthPayment::drain_some(ListKey key, size_t backed) {
   }
   if (drained_class_ == kSizeClassCount) begin_drain(Drain::kNone);
   return drained;
+}
+
+size_t GrowthPayment::drain_some_of_all(ListKey key) {
+  if (drain_ != Drain::kAll) begin_drain(Drain::kAll);
+  return drain_some(key, page_heap_.backed_bytes());
 }
 
 void GrowthPayment::look_for_holes() {

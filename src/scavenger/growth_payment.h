@@ -26,6 +26,10 @@ namespace spanmalloc {
 // Only new heights are steps. A program that returns to its first sizes backs their holes again,
 // and may pay for that with those of its second ones; but between two ticks of the scavenger it
 // must first grow by two steps for it, so that in rounds within a second it soon holds both.
+//
+// Depots are in the way of growth where they hold much when the heap must grow, and where they keep
+// more in use than the program lately needed, as spans of small blocks grow. Of these all is
+// drained, until depots are half full.
 class GrowthPayment {
  public:
   // Backed bytes at the first step: a heap below that is small.
@@ -99,6 +103,8 @@ class GrowthPayment {
   void step(size_t backed, Holes holes);
   void begin_drain(Drain drain);
   size_t drain_some(ListKey key, size_t backed);
+  // Drains some, of all that lies in depots from now on.
+  size_t drain_some_of_all(ListKey key);
   enum class ClassEnd : uint8_t { kOver, kGoesOn };
   struct ClassDrain {
     size_t bytes;
