@@ -108,28 +108,43 @@ void CentralList::after_give_back(Span* span, bool was_full, Span** emptied) con
   }
 }
 
-CentralList::Batch CentralList::take_batch(Magazine& magazine, ListKey key) const {
+CentralList::Batch::Entry CentralList::take_object(Magazine& magazine, const FreeNode* from,
+                                                   Span* span, ListKey key) const {
+  const FreeNode* node = magazine.top;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(node);
+  // Neighbours in a list are often neighbours in a page.
+  const bool same_page = (address ^ reinterpret_cast<uintptr_t>(from)) < kPageBytes;
+  if (span == nullptr || !same_page) {
+    span = checked_span_of(node, from);
+    prefetch_record(span);
+  }
+  // All links are read before an object is back, whose memory may go then.
+  magazine.top = node->next(key);
+  --magazine.count;
+  // A block without mark or link is one that the program owns: it is in a second list, out of
+  // which it was taken, or was written to. Its bit would hand it out again.
+  if (!node->has_mark_of(key.mark) || FreeNode::is_end(magazine.top)) {
+    report_changed_in_list(address, object_bytes());
+  }
+  return {address, span};
+}
+
+CentralList::Batch CentralList::take_batch(std::span<Magazine> magazines, ListKey key) const {
   Batch batch;
-  Span* span = nullptr;
-  const FreeNode* from = magazine.top;
-  for (; batch.count < kDrainBatch && magazine.count > 0; --magazine.count) {
-    const FreeNode* node = magazine.top;
-    const uintptr_t address = reinterpret_cast<uintptr_t>(node);
-    // Neighbours in a list are often neighbours in a page.
-    const bool same_page = (address ^ reinterpret_cast<uintptr_t>(from)) < kPageBytes;
-    if (span == nullptr || !same_page) {
-      span = checked_span_of(node, from);
-      prefetch_record(span);
+  batch.lane_size = kDrainBatch / magazines.size();
+  for (size_t index = 0; index < batch.lane_size; ++index) {
+    for (size_t lane = 0; lane < magazines.size(); ++lane) {
+      Magazine& magazine = magazines[lane];
+      if (magazine.count == 0) continue;
+      Batch::Entry* object = &batch.objects[lane * batch.lane_size + index];
+      const bool is_first = index == 0;
+      const auto* from = is_first ? magazine.top : reinterpret_cast<FreeNode*>(object[-1].address);
+      *object = take_object(magazine, from, is_first ? nullptr : object[-1].span, key);
+      // Wherever the link leads to: it is looked at when the other lanes have had their turn.
+      __builtin_prefetch(magazine.top);
+      ++batch.lane_counts[lane];
+      ++batch.count;
     }
-    batch.objects[batch.count++] = {address, span};
-    // All links are read before an object is back, whose memory may go then.
-    magazine.top = node->next(key);
-    // A block without mark or link is one that the program owns: it is in a second list, out of
-    // which it was taken, or was written to. Its bit would hand it out again.
-    if (!node->has_mark_of(key.mark) || FreeNode::is_end(magazine.top)) {
-      report_changed_in_list(address, object_bytes());
-    }
-    from = node;
   }
   return batch;
 }
@@ -137,10 +152,15 @@ CentralList::Batch CentralList::take_batch(Magazine& magazine, ListKey key) cons
 void CentralList::put_back(const Batch& batch, Span** emptied) const {
   MutexLock lock(state_.mutex);
   state_.free_objects += batch.count;
+  for (size_t lane = 0; lane * batch.lane_size < kDrainBatch; ++lane) {
+    put_back_lane({&batch.objects[lane * batch.lane_size], batch.lane_counts[lane]}, emptied);
+  }
+}
+
+void CentralList::put_back_lane(std::span<const Batch::Entry> objects, Span** emptied) const {
   Span* span = nullptr;
   bool was_full = false;
-  for (size_t index = 0; index < batch.count; ++index) {
-    const auto& [address, span_of_object] = batch.objects[index];
+  for (const auto& [address, span_of_object] : objects) {
     // The list of a span is looked after once a run.
     if (span_of_object != span) {
       if (span != nullptr) after_give_back(span, was_full, emptied);
@@ -157,13 +177,18 @@ void CentralList::put_back(const Batch& batch, Span** emptied) const {
   if (span != nullptr) after_give_back(span, was_full, emptied);
 }
 
-void CentralList::drain(Magazine magazine, ListKey key) const {
-  while (magazine.count > 0) {
-    const Batch batch = take_batch(magazine, key);
+void CentralList::drain(std::span<Magazine> magazines, ListKey key) const {
+  for (;;) {
+    const Batch batch = take_batch(magazines, key);
+    if (batch.count == 0) return;
     Span* emptied = nullptr;
     put_back(batch, &emptied);
     delete_spans(emptied);
   }
+}
+
+void CentralList::drain(Magazine magazine, ListKey key) const {
+  drain({&magazine, 1}, key);
 }
 
 void CentralList::delete_spans(Span* emptied) const {
@@ -201,45 +226,49 @@ void CentralList::give_back(const Claim& claim) const {
   delete_spans(emptied);
 }
 
-size_t CentralList::drain_depot(size_t keep, ListKey key, DrainAllowance* allowance) const {
+template <typename Take>
+size_t CentralList::drain_taken(Take take, ListKey key, DrainAllowance* allowance) const {
   size_t drained = 0;
-  // What is there now bounds the work, whatever other threads hand over meanwhile.
-  size_t left = SIZE_MAX;
-  while (*allowance > 0) {
-    Magazine magazine;
+  for (bool is_done = false; !is_done && *allowance > 0;) {
+    std::array<Magazine, kDrainLanes> magazines;
+    size_t lanes = 0;
     {
       MutexLock lock(state_.mutex);
-      const size_t count = state_.depot.magazine_count();
-      if (left == SIZE_MAX) left = count;
-      if (count <= keep || left-- == 0) return drained;
-      magazine = state_.depot.take();
+      while (lanes<kDrainLanes&& * allowance> 0) {
+        const Magazine magazine = take(state_.depot);
+        is_done = magazine.top == nullptr;
+        if (is_done) break;
+        magazines[lanes++] = magazine;
+        drained += magazine.count * object_bytes();
+        *allowance -= std::min(*allowance, magazine.count);
+      }
       note_depot();
     }
-    drained += magazine.count * object_bytes();
-    *allowance -= std::min(*allowance, magazine.count);
-    drain(magazine, key);
+    if (lanes > 0) drain({magazines.data(), lanes}, key);
   }
   return drained;
 }
 
+size_t CentralList::drain_depot(size_t keep, ListKey key, DrainAllowance* allowance) const {
+  // What is there now bounds the work, whatever other threads hand over meanwhile.
+  size_t left = SIZE_MAX;
+  return drain_taken(
+      [&](Depot& depot) {
+        const size_t count = depot.magazine_count();
+        if (left == SIZE_MAX) left = count;
+        return count <= keep || left-- == 0 ? Magazine{} : depot.take();
+      },
+      key, allowance);
+}
+
 size_t CentralList::drain_idle(ListKey key, DrainAllowance* allowance) const {
-  size_t drained = 0;
-  while (*allowance > 0) {
-    Magazine magazine;
-    {
-      MutexLock lock(state_.mutex);
-      magazine = state_.depot.take_idle();
-      if (magazine.top == nullptr) {
-        state_.depot.start_epoch();
-        return drained;
-      }
-      note_depot();
-    }
-    drained += magazine.count * object_bytes();
-    *allowance -= std::min(*allowance, magazine.count);
-    drain(magazine, key);
-  }
-  return drained;
+  return drain_taken(
+      [](Depot& depot) {
+        const Magazine magazine = depot.take_idle();
+        if (magazine.top == nullptr) depot.start_epoch();
+        return magazine;
+      },
+      key, allowance);
 }
 
 bool CentralList::lend_holes(Span* span, HoleLoan& loan) const {

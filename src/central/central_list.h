@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/mutex.h"
 #include "central/depot.h"
@@ -144,23 +145,41 @@ class CentralList {
   // Objects drained under one hold of the lock; a drain of a full magazine takes several.
   static constexpr size_t kDrainBatch = 64;
 
+  // Magazines of the depot that are drained side by side. A link that has grown cold waits for
+  // memory, and the next one waits for it: so the waits of several lists overlap.
+  static constexpr size_t kDrainLanes = 4;
+
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
   Span* span_with_room() const SPANMALLOC_REQUIRES(state_.mutex);
   Claim claim_from(Span* span, size_t limit) const;
-  // Objects of a magazine with their spans. They are looked up without the lock, since to follow
-  // cold links and find records waits for memory, and whoever holds the lock lets others wait.
+  // Objects of magazines with their spans, of each magazine so many as `lane_size` in a row. They
+  // are looked up without the lock, since to follow cold links and find records waits for memory,
+  // and whoever holds the lock lets others wait.
   struct Batch {
     struct Entry {
       uintptr_t address;
       Span* span;
     };
     size_t count = 0;
+    size_t lane_size = 0;
+    std::array<size_t, kDrainLanes> lane_counts = {};
     std::array<Entry, kDrainBatch> objects;
   };
-  // Takes the first objects off the magazine.
-  Batch take_batch(Magazine& magazine, ListKey key) const;
+  // Takes the first objects off the magazines, at most kDrainLanes.
+  Batch take_batch(std::span<Magazine> magazines, ListKey key) const;
+  // Takes the top object off the magazine; `span` is that of the object `from`, which lay above it,
+  // or nullptr.
+  Batch::Entry take_object(Magazine& magazine, const FreeNode* from, Span* span, ListKey key) const;
   // Puts them into their spans; those that became empty are added to the list `emptied`.
   void put_back(const Batch& batch, Span** emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
+  void put_back_lane(std::span<const Batch::Entry> objects, Span** emptied) const
+      SPANMALLOC_REQUIRES(state_.mutex);
+  void drain(std::span<Magazine> magazines, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
+  // Drains what `take`, called under the lock, takes out of the depot, until that is an empty
+  // magazine or the allowance is used up.
+  template <typename Take>
+  size_t drain_taken(Take take, ListKey key, DrainAllowance* allowance) const
+      SPANMALLOC_EXCLUDES(state_.mutex);
   Span* checked_span_of(const FreeNode* node, const FreeNode* from) const;
   void after_give_back(Span* span, bool was_full, Span** emptied) const
       SPANMALLOC_REQUIRES(state_.mutex);

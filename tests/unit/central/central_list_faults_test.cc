@@ -24,6 +24,18 @@ TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
                "free\\(0x[0-9a-f]+\\): double free of a 512-byte block");
 }
 
+TEST(CentralListDeathTest, ABlockInTwoMagazinesOfTheDepotIsReported) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  const std::vector<FreeNode*> objects = claim_objects(central, kClass, 5);
+  FreeNode sentinels[2]{};
+  central.put_magazine(make_magazine({objects[0], objects[1], objects[2]}, &sentinels[0]),
+                       kTestKey);
+  // The top of the first is freed again.
+  central.put_magazine(make_magazine({objects[3], objects[2]}, &sentinels[1]), kTestKey);
+  EXPECT_DEATH(central.drain_depot(0, kTestKey), "double free of a 512-byte block|was written to");
+}
+
 TEST(CentralListDeathTest, AWrongCountOfFreeObjectsIsAFault) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];

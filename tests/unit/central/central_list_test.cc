@@ -187,6 +187,36 @@ TEST(CentralList, DrainingTheDepotKeepsAsManyMagazinesAsAsked) {
   EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
 }
 
+TEST(CentralList, MagazinesOfAnyLengthsAreDrainedSideBySide) {
+  std::mt19937_64 random(1);
+  // More magazines than are drained at once, and some longer than a batch has room for.
+  for (const std::vector<size_t>& lengths : std::vector<std::vector<size_t>>{
+           {1}, {65, 1}, {1, 64, 65, 200, 3, 17, 130}, {16, 16, 16, 17}, {500, 1, 1, 1, 1}}) {
+    CentralParts parts;
+    const CentralList central = parts.centrals[kClass];
+    size_t count = 0;
+    for (const size_t length : lengths) count += length;
+    std::vector<FreeNode*> objects = claim_objects(central, kClass, count + 1);
+    std::shuffle(objects.begin(), objects.end(), random);
+    FreeNode* kept = objects.back();
+    objects.pop_back();
+    std::deque<FreeNode> sentinels(lengths.size());
+    auto first = objects.begin();
+    for (size_t index = 0; index < lengths.size(); ++index) {
+      const auto end = first + static_cast<ptrdiff_t>(lengths[index]);
+      central.put_magazine(make_magazine({first, end}, &sentinels[index]), kTestKey);
+      first = end;
+    }
+    EXPECT_EQ(central.drain_depot(0, kTestKey), count * 512);
+    central.check_invariants();
+    const Span* span = parts.page_map.find(address_of(kept));
+    EXPECT_EQ(span->free_count(), kObjectsPerSpan - 1);
+    EXPECT_EQ(parts.page_heap.in_use_bytes(), span->bytes().value) << "all others are gone";
+    drain_objects(central, {kept});
+    EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
+  }
+}
+
 TEST(CentralList, DrainingTheDepotEndsHoweverMuchOthersHandOverMeanwhile) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];
