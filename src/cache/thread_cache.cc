@@ -141,9 +141,15 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   }
   set_empty_head(size_class, central, sentinels, rules.check);
   step_for_fork();
+  if (central.depot_is_full()) {
+    // It will be drained. Of the two, that is the one whose blocks still lie in the processor's
+    // caches.
+    central.put_magazine({full.top, full.count()}, key_);
+    return true;
+  }
   in_reserve = full;
   Magazine magazine{spare.top, spare.count()};
-  if (rules.order == BlockOrder::kByAddress && !central.depot_is_full()) {
+  if (rules.order == BlockOrder::kByAddress) {
     // A fork in between finds the list nowhere.
     step_for_fork();
     magazine.top = in_address_order(magazine, size_class, key_, class_map_, sentinels);

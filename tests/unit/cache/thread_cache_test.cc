@@ -258,6 +258,29 @@ TEST(ThreadCache, ListsGrowWithTheirUseAndTheRestGoesToTheDepot) {
   EXPECT_GE(test.centrals[kClass].depot_bytes() / 64, 3 * kCapacity);
 }
 
+TEST(ThreadCache, OnceTheDepotIsFullTheListThatWasFilledLastGoesToItsSpans) {
+  Fixture test;
+  const CentralList central = test.centrals[kClass];
+  const std::vector<FreeNode*> objects = test.take_many(80'000);
+  size_t given = 0;
+  while (!central.depot_is_full()) test.give(objects[given++]);
+  const size_t free_bytes = central.stats().free_bytes;
+  const size_t in_use = test.page_heap.in_use_bytes();
+  while (central.stats().free_bytes == free_bytes && test.page_heap.in_use_bytes() == in_use) {
+    test.give(objects[given++]);
+  }
+  const auto lies_in_its_span = [&](const FreeNode* object) {
+    const Span* span = test.page_map.find(address_of(object));
+    return span == nullptr || span->is_free_object(address_of(object));
+  };
+  // The last call made room for itself.
+  EXPECT_TRUE(lies_in_its_span(objects[given - 2]));
+  EXPECT_TRUE(lies_in_its_span(objects[given - 1 - kCapacity]));
+  EXPECT_FALSE(lies_in_its_span(objects[given - 2 - kCapacity])) << "the spare list";
+  EXPECT_FALSE(lies_in_its_span(objects[given - 1]));
+  test.check();
+}
+
 TEST(ThreadCache, AProgramAtTheEdgeOfAListDoesNotTradeWithTheDepot) {
   Fixture test;
   const std::vector<FreeNode*> objects = test.take_many(6 * kCapacity);
