@@ -102,12 +102,15 @@ SPANMALLOC_COLD void* retry_without_throw(size_t size, align_val_t alignment,
 }
 
 // Under hardening, the size that the program gives must be the block's. A program that has its own
-// forms may make its blocks of other sizes.
-SPANMALLOC_ALWAYS_INLINE void check_size(const void* pointer, size_t size, align_val_t alignment,
-                                         bool (*has_own_forms)()) {
-  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on()) && has_own_forms()) {
+// forms may make its blocks of other sizes. `plain_delete` is the form that the sized one ends
+// with, called from here, so that the sized one is a comparison and a jump.
+template <typename PlainDelete>
+SPANMALLOC_COLD void check_size_and_delete(void* pointer, size_t size, align_val_t alignment,
+                                           bool (*has_own_forms)(), PlainDelete plain_delete) {
+  if (has_own_forms()) {
     check_size_hardened(pointer, size, static_cast<size_t>(alignment), "operator delete");
   }
+  plain_delete(pointer, alignment);
 }
 
 }  // namespace
@@ -177,11 +180,17 @@ SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, const nothrow_t&) n
   operator delete[](pointer);
 }
 SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t size) noexcept {
-  check_size(pointer, size, align_val_t{kMinAlignment}, &makes_blocks);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    return check_size_and_delete(pointer, size, align_val_t{kMinAlignment}, &makes_blocks,
+                                 [](void* block, align_val_t) { operator delete(block); });
+  }
   operator delete(pointer);
 }
 SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t size) noexcept {
-  check_size(pointer, size, align_val_t{kMinAlignment}, &makes_arrays);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    return check_size_and_delete(pointer, size, align_val_t{kMinAlignment}, &makes_arrays,
+                                 [](void* array, align_val_t) { operator delete[](array); });
+  }
   operator delete[](pointer);
 }
 
@@ -198,11 +207,19 @@ SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, align_val_t alignme
 }
 SPANMALLOC_REPLACEABLE void operator delete(void* pointer, size_t size,
                                             align_val_t alignment) noexcept {
-  check_size(pointer, size, alignment, &makes_aligned_blocks);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    return check_size_and_delete(
+        pointer, size, alignment, &makes_aligned_blocks,
+        [](void* block, align_val_t aligned) { operator delete(block, aligned); });
+  }
   operator delete(pointer, alignment);
 }
 SPANMALLOC_REPLACEABLE void operator delete[](void* pointer, size_t size,
                                               align_val_t alignment) noexcept {
-  check_size(pointer, size, alignment, &makes_aligned_arrays);
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
+    return check_size_and_delete(
+        pointer, size, alignment, &makes_aligned_arrays,
+        [](void* array, align_val_t aligned) { operator delete[](array, aligned); });
+  }
   operator delete[](pointer, alignment);
 }
