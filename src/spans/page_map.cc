@@ -63,9 +63,13 @@ void PageMap::set_small(PageRange pages, Span* span, SizeClass size_class) {
       classes_[pages.first.value + start / kPageBytes] = size_class;
     }
   }
-  count_shared_write(2);  // a line of the class map and, of most spans, one of the leaf
+  // A line of the class map and, of most spans, two of the leaf.
+  count_shared_write(3);
   for (size_t page = pages.first.value; page < pages.end().value; ++page) {
-    set_large(PageNumber{page}, span);
+    const PageNumber number{page};
+    Leaf* leaf = leaves_[number.chunk().value].load(std::memory_order_acquire);
+    leaf->pages_before[number.index_in_chunk()] = static_cast<uint8_t>(page - pages.first.value);
+    set_large(number, span);
   }
 }
 
@@ -81,6 +85,7 @@ void PageMap::check_invariants(const Span& span) const {
   for (size_t offset = 0; offset < span.bytes().value; offset += kPageBytes) {
     const uintptr_t address = span.base() + offset;
     SPANMALLOC_CHECK(find(address) == &span, "a page of a span leads elsewhere");
+    SPANMALLOC_CHECK(small_span_base(address) == span.base(), "a page of a span with another base");
     const size_t start = (offset + object_bytes - 1) / object_bytes * object_bytes;
     const bool has_class =
         object_bytes <= kPageBytes ||

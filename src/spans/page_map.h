@@ -4,7 +4,8 @@
 // Two halves. The class map has one byte a page: the size class when an object of a span of small
 // objects starts there, 0 otherwise (foreign, null, free or large, or only the middle of an object:
 // the slow path asks further). It is all that a free on the hot path reads. The span leaves have
-// one pointer a page, by chunk; slow paths read them.
+// one pointer a page, by chunk, and one byte that leads to the first page of a small span; slow
+// paths read them.
 //
 // The address window starts at address 0, so a page's index is its address divided by 8 KiB and
 // one comparison with the window's end answers every other 64-bit value.
@@ -80,6 +81,15 @@ class PageMap {
   // first.
   Span* find(uintptr_t address) const;
 
+  // Where the span of small objects begins that contains `address`. Reads neither the span's entry
+  // nor its record. REQUIRES: the address has a class.
+  uintptr_t small_span_base(uintptr_t address) const {
+    const size_t page = address >> kPageShift;
+    // Acquire: as in find().
+    const Leaf* leaf = leaves_[page / kPagesPerChunk].load(std::memory_order_acquire);
+    return (page - leaf->pages_before[page % kPagesPerChunk]) << kPageShift;
+  }
+
   // Makes room for entries of these pages. False when memory is refused.
   [[nodiscard]] bool prepare(PageRange pages) SPANMALLOC_EXCLUDES(mutex_);
 
@@ -106,6 +116,8 @@ class PageMap {
 
  private:
   struct Leaf {
+    // Of each page of a small span, how many pages of it lie before.
+    uint8_t pages_before[kPagesPerChunk];
     std::atomic<Span*> spans[kPagesPerChunk];
   };
 

@@ -216,6 +216,13 @@ constexpr SizeClass size_class_of_aligned(size_t bytes, size_t alignment) {
   return size_class_of(rounded);
 }
 
+// Whether an object starts `offset` bytes behind the beginning of a span of the class.
+constexpr bool is_object_offset(SizeClass size_class, size_t offset) {
+  const SizeClassInfo& info = kSizeClasses[size_class];
+  const size_t index = static_cast<size_t>((offset * info.reciprocal) >> kReciprocalShift);
+  return index < info.objects_per_span && index * info.object_bytes == offset;
+}
+
 static_assert(kSizeClassCount <= 256, "a class is one byte in the page map");
 static_assert(kSizeClasses[kSizeClassCount - 1].object_bytes == kMaxSmallBytes);
 static_assert(size_class_of(0) == 1 && size_class_of(16) == 1 && size_class_of(17) == 2);

@@ -64,6 +64,9 @@ std::vector<uintptr_t> strange_values() {
   return values;
 }
 
+// A pointer and a byte a page.
+constexpr size_t kLeafBytes = kPagesPerChunk * (sizeof(Span*) + 1);
+
 TEST(PageMap, BeforeItIsOpenNothingIsOurs) {
   MetadataArena arena;
   const PageMap map(arena);
@@ -209,7 +212,7 @@ TEST(PageMap, LeavesAreMadeOnceAChunk) {
   TestMap test;
   ASSERT_TRUE(test.map.prepare({{7}, {1}}));
   const size_t used = test.arena.used_bytes();
-  EXPECT_EQ(used, kPagesPerChunk * sizeof(Span*));
+  EXPECT_EQ(used, kLeafBytes);
   ASSERT_TRUE(test.map.prepare({{0}, {kPagesPerChunk}}));
   EXPECT_EQ(test.arena.used_bytes(), used);
   ASSERT_TRUE(test.map.prepare({{kPagesPerChunk - 1}, {2}}));
@@ -232,7 +235,7 @@ TEST(PageMap, ThreadsPrepareAndReadAtOnce) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(test.arena.used_bytes(), 64 * kPagesPerChunk * sizeof(Span*));
+  EXPECT_EQ(test.arena.used_bytes(), 64 * kLeafBytes);
 }
 
 TEST(PageMap, RefusedAddressSpaceIsReported) {
@@ -258,6 +261,10 @@ TEST(PageMap, TheEntriesOfASpanOfEachClassAreInOrder) {
     TestMap test;
     const SpanRecord span = make_small_span(test, static_cast<SizeClass>(index), {3, 2});
     test.map.check_invariants(*span);
+    for (uintptr_t address = span->base(); address < span->base() + span->bytes().value;
+         address += kPageBytes / 2) {
+      ASSERT_EQ(test.map.small_span_base(address), span->base()) << index;
+    }
   }
 }
 
@@ -276,11 +283,21 @@ TEST(PageMapDeathTest, WrongEntriesOfASpanAreAFault) {
       test.map.set_small(pages, span.get(), size_class);
       test.map.check_invariants(*span);
       test.map.set_small(page, span.get(), 5);
-      EXPECT_DEATH(test.map.check_invariants(*span), "a page of a span has a wrong class");
+      EXPECT_DEATH(test.map.check_invariants(*span),
+                   "a page of a span has a wrong class|a page of a span with another base");
       test.map.clear_small(pages);
       test.map.set_small(pages, span.get(), size_class);
     }
   }
+}
+
+TEST(PageMapDeathTest, APageThatLeadsToAnotherBaseIsAFault) {
+  TestMap test;
+  const SizeClass size_class = size_class_of(512);
+  const SpanRecord span = make_small_span(test, size_class, {});
+  const PageRange pages = span->pages();
+  test.map.set_small({PageNumber{pages.end().value - 1}, {1}}, span.get(), size_class);
+  EXPECT_DEATH(test.map.check_invariants(*span), "a page of a span with another base");
 }
 
 TEST(PageMapDeathTest, AnEntryOfAGuardPageIsAFault) {
