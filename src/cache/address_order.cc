@@ -52,7 +52,7 @@ FreeNode* in_address_order(Magazine list, SizeClass size_class, ListKey key, Cla
     node = node->next(key);
   }
   if (!sentinels.contains(node)) return list.top;
-  return blocks.link_above(node, key);
+  return blocks.link_above(node, list.count, key);
 }
 
 BlockSet::Window* BlockSet::window_of(uintptr_t address) {
@@ -80,34 +80,38 @@ bool BlockSet::add(uintptr_t address) {
   return true;
 }
 
-const BlockSet::Window& BlockSet::highest_below(uintptr_t end) const {
-  const Window* highest = nullptr;
+const BlockSet::Window& BlockSet::lowest_from(uintptr_t begin) const {
+  const Window* lowest = nullptr;
   for (size_t index = 0; index < window_count_; ++index) {
     const Window& window = windows_[index];
-    if (window.base < end && (highest == nullptr || window.base > highest->base)) {
-      highest = &window;
+    if (window.base >= begin && (lowest == nullptr || window.base < lowest->base)) {
+      lowest = &window;
     }
   }
-  return *highest;
+  return *lowest;
 }
 
-FreeNode* BlockSet::link_above(FreeNode* below, ListKey key) {
-  uintptr_t end = UINTPTR_MAX;
+FreeNode* BlockSet::link_above(FreeNode* below, size_t count, ListKey key) const {
+  // From the top down: the lowest bit of a word is had for less than the highest.
+  FreeNode start;
+  FreeNode* last = &start;
+  uint64_t seal = below->seal - (count + 1) * FreeNode::kOneRoom;
+  uintptr_t begin = 0;
   for (size_t left = window_count_; left > 0; --left) {
-    const Window& window = highest_below(end);
-    for (size_t word = kWords; word > 0; --word) {
-      for (uint64_t bits = window.bits[word - 1]; bits != 0;) {
-        const size_t bit = static_cast<size_t>(std::bit_width(bits)) - 1;
-        bits ^= uint64_t{1} << bit;
-        const size_t place = (word - 1) * 64 + bit;
+    const Window& window = lowest_from(begin);
+    for (size_t word = 0; word < kWords; ++word) {
+      for (uint64_t bits = window.bits[word]; bits != 0; bits &= bits - 1) {
+        const size_t place = word * 64 + static_cast<size_t>(std::countr_zero(bits));
         auto* node = reinterpret_cast<FreeNode*>(window.base + place * kMinAlignment);
-        node->link_above(below, key);
-        below = node;
+        last->link_above(node, seal, key);
+        seal += FreeNode::kOneRoom;
+        last = node;
       }
     }
-    end = window.base;
+    begin = window.base + kWindowBytes;
   }
-  return below;
+  last->link_above(below, seal, key);
+  return start.next(key);
 }
 
 }  // namespace spanmalloc

@@ -31,9 +31,9 @@ class BlockSet {
  public:
   // False when the block is there already, and when it is too far from the others.
   [[nodiscard]] bool add(uintptr_t address);
-  // Links all blocks above `below`, the highest address first; returns the last one linked.
-  // REQUIRES: there is room for them.
-  FreeNode* link_above(FreeNode* below, ListKey key);
+  // Links all blocks, which are `count`, above `below`; returns the uppermost, which has the lowest
+  // address. REQUIRES: there is room for them.
+  FreeNode* link_above(FreeNode* below, size_t count, ListKey key) const;
 
  private:
   static constexpr size_t kWindowBytes = size_t{32} << 10;
@@ -47,8 +47,8 @@ class BlockSet {
 
   // The window around the address; nullptr when it would be one too many.
   Window* window_of(uintptr_t address);
-  // The last window that begins below `end`. REQUIRES: there is one.
-  const Window& highest_below(uintptr_t end) const;
+  // The first window that begins at `begin` or above. REQUIRES: there is one.
+  const Window& lowest_from(uintptr_t begin) const;
 
   size_t window_count_ = 0;
   Window* last_ = nullptr;

@@ -147,14 +147,15 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
     central.put_magazine({full.top, full.count()}, key_);
     return true;
   }
-  in_reserve = full;
-  Magazine magazine{spare.top, spare.count()};
+  // Now, while its blocks are warm, and not when it leaves. A fork in between finds it nowhere.
+  List next_spare = full;
   if (rules.order == BlockOrder::kByAddress) {
-    // A fork in between finds the list nowhere.
-    step_for_fork();
-    magazine.top = in_address_order(magazine, size_class, key_, class_map_, sentinels);
+    next_spare.top =
+        in_address_order({full.top, full.count()}, size_class, key_, class_map_, sentinels);
   }
-  central.put_magazine(magazine, key_);
+  step_for_fork();
+  in_reserve = next_spare;
+  central.put_magazine({spare.top, spare.count()}, key_);
   return true;
 }
 
