@@ -178,9 +178,13 @@ void CentralList::put_back_lane(std::span<const Batch::Entry> objects, Span** em
 }
 
 void CentralList::drain(std::span<Magazine> magazines, ListKey key) const {
-  for (;;) {
+  while (true) {
+    // Without those that are done the others have longer turns.
+    const auto done = std::remove_if(magazines.begin(), magazines.end(),
+                                     [](const Magazine& magazine) { return magazine.count == 0; });
+    magazines = {magazines.begin(), done};
+    if (magazines.empty()) return;
     const Batch batch = take_batch(magazines, key);
-    if (batch.count == 0) return;
     Span* emptied = nullptr;
     put_back(batch, &emptied);
     delete_spans(emptied);
@@ -234,7 +238,7 @@ size_t CentralList::drain_taken(Take take, ListKey key, DrainAllowance* allowanc
     size_t lanes = 0;
     {
       MutexLock lock(state_.mutex);
-      while (lanes<kDrainLanes&& * allowance> 0) {
+      while (*allowance > 0 && lanes < kDrainLanes) {
         const Magazine magazine = take(state_.depot);
         is_done = magazine.top == nullptr;
         if (is_done) break;
@@ -244,7 +248,7 @@ size_t CentralList::drain_taken(Take take, ListKey key, DrainAllowance* allowanc
       }
       note_depot();
     }
-    if (lanes > 0) drain({magazines.data(), lanes}, key);
+    drain({magazines.data(), lanes}, key);
   }
   return drained;
 }

@@ -165,7 +165,8 @@ class CentralList {
     std::array<size_t, kDrainLanes> lane_counts = {};
     std::array<Entry, kDrainBatch> objects;
   };
-  // Takes the first objects off the magazines, at most kDrainLanes.
+  // Takes the first objects off the magazines. REQUIRES: one of them at least, and at most
+  // kDrainLanes.
   Batch take_batch(std::span<Magazine> magazines, ListKey key) const;
   // Takes the top object off the magazine; `span` is that of the object `from`, which lay above it,
   // or nullptr.
@@ -174,6 +175,7 @@ class CentralList {
   void put_back(const Batch& batch, Span** emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
   void put_back_lane(std::span<const Batch::Entry> objects, Span** emptied) const
       SPANMALLOC_REQUIRES(state_.mutex);
+  // As the drain of one magazine; changes the order of the array.
   void drain(std::span<Magazine> magazines, ListKey key) const SPANMALLOC_EXCLUDES(state_.mutex);
   // Drains what `take`, called under the lock, takes out of the depot, until that is an empty
   // magazine or the allowance is used up.
