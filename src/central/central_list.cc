@@ -143,7 +143,6 @@ CentralList::Batch CentralList::take_batch(std::span<Magazine> magazines, ListKe
       // Wherever the link leads to: it is looked at when the other lanes have had their turn.
       __builtin_prefetch(magazine.top);
       ++batch.lane_counts[lane];
-      ++batch.count;
     }
   }
   return batch;
@@ -151,13 +150,13 @@ CentralList::Batch CentralList::take_batch(std::span<Magazine> magazines, ListKe
 
 void CentralList::put_back(const Batch& batch, Span** emptied) const {
   MutexLock lock(state_.mutex);
-  state_.free_objects += batch.count;
   for (size_t lane = 0; lane * batch.lane_size < kDrainBatch; ++lane) {
     put_back_lane({&batch.objects[lane * batch.lane_size], batch.lane_counts[lane]}, emptied);
   }
 }
 
 void CentralList::put_back_lane(std::span<const Batch::Entry> objects, Span** emptied) const {
+  state_.free_objects += objects.size();
   Span* span = nullptr;
   bool was_full = false;
   for (const auto& [address, span_of_object] : objects) {

@@ -160,7 +160,6 @@ class CentralList {
       uintptr_t address;
       Span* span;
     };
-    size_t count = 0;
     size_t lane_size = 0;
     std::array<size_t, kDrainLanes> lane_counts = {};
     std::array<Entry, kDrainBatch> objects;

@@ -31,6 +31,13 @@ SPANMALLOC_NOINLINE Claim refill(SizeClass size_class, size_t limit) {
   return claim;
 }
 
+// Whether an object of the class starts here. Read out of the page map alone, since records of
+// spans have grown cold in a large heap. REQUIRES: the address has that class.
+SPANMALLOC_ALWAYS_INLINE bool is_object_start(uintptr_t address, SizeClass size_class) {
+  return is_object_offset(size_class, address - heap.page_map().small_span_base(address),
+                          kSizeClasses[size_class].objects_per_span);
+}
+
 }  // namespace
 
 Object allocate_without_cache(SizeClass size_class) {
@@ -296,12 +303,6 @@ void deallocate_sealed(void* pointer) {
   }
   if constexpr (kParanoid) fill_freed(pointer);
   push_small(static_cast<FreeNode*>(pointer), size_class);
-}
-
-// Whether an object of the class starts here. Read out of the page map alone, since records of
-// spans have grown cold in a large heap. REQUIRES: the address has that class.
-SPANMALLOC_ALWAYS_INLINE static bool is_object_start(uintptr_t address, SizeClass size_class) {
-  return is_object_offset(size_class, address - heap.page_map().small_span_base(address));
 }
 
 size_t usable_bytes(const void* pointer, const char* call) {

@@ -1,11 +1,16 @@
 #include "spans/page_map.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
 #include "base/event_counts.h"
 
 namespace spanmalloc {
+
+static_assert(std::ranges::all_of(kSizeClasses,
+                                  [](const SizeClassInfo& info) { return info.span_pages <= 256; }),
+              "how many pages of a span lie before one is a byte");
 
 bool PageMap::open(uintptr_t end_address) {
   const size_t chunks = (end_address + kChunkBytes - 1) / kChunkBytes;

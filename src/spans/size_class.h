@@ -216,11 +216,17 @@ constexpr SizeClass size_class_of_aligned(size_t bytes, size_t alignment) {
   return size_class_of(rounded);
 }
 
-// Whether an object starts `offset` bytes behind the beginning of a span of the class.
-constexpr bool is_object_offset(SizeClass size_class, size_t offset) {
-  const SizeClassInfo& info = kSizeClasses[size_class];
-  const size_t index = static_cast<size_t>((offset * info.reciprocal) >> kReciprocalShift);
-  return index < info.objects_per_span && index * info.object_bytes == offset;
+// Which object of a span of the class contains the byte at `offset` from the span's beginning.
+// REQUIRES: the offset is less than the span's bytes.
+constexpr size_t object_index_at(SizeClass size_class, size_t offset) {
+  return static_cast<size_t>((uint64_t{offset} * kSizeClasses[size_class].reciprocal) >>
+                             kReciprocalShift);
+}
+
+// Whether one of the first `count` objects starts there.
+constexpr bool is_object_offset(SizeClass size_class, size_t offset, size_t count) {
+  const size_t index = object_index_at(size_class, offset);
+  return index < count && index * kSizeClasses[size_class].object_bytes == offset;
 }
 
 static_assert(kSizeClassCount <= 256, "a class is one byte in the page map");

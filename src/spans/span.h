@@ -99,14 +99,11 @@ class Span {
 
   // Index of the object that contains `address`. REQUIRES: address lies in the span.
   size_t object_index(uintptr_t address) const {
-    return static_cast<size_t>(
-        (uint64_t{address - base_} * kSizeClasses[size_class()].reciprocal) >> kReciprocalShift);
+    return object_index_at(size_class(), address - base_);
   }
   // Whether an object starts at `address`. REQUIRES: address lies in the span.
   bool is_object_start(uintptr_t address) const {
-    const size_t index = object_index(address);
-    return index < object_count_ &&
-           base_ + index * kSizeClasses[size_class()].object_bytes == address;
+    return is_object_offset(size_class(), address - base_, object_count_);
   }
 
   // The following are for the owner of a small span: its central list, under that list's lock.
