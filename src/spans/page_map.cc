@@ -8,8 +8,8 @@
 
 namespace spanmalloc {
 
-static_assert(std::ranges::all_of(kSizeClasses,
-                                  [](const SizeClassInfo& info) { return info.span_pages <= 256; }),
+static_assert(std::all_of(kSizeClasses.begin(), kSizeClasses.end(),
+                          [](const SizeClassInfo& info) { return info.span_pages <= 256; }),
               "how many pages of a span lie before one is a byte");
 
 bool PageMap::open(uintptr_t end_address) {
