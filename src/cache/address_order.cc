@@ -37,18 +37,18 @@ bool starts_in_order(const FreeNode* node, SizeClass size_class, ListKey key,
 
 }  // namespace
 
-FreeNode* in_address_order(Magazine list, SizeClass size_class, ListKey key, ClassMapView class_map,
-                           const SentinelTable& sentinels) {
+std::optional<FreeNode*> in_address_order(Magazine list, SizeClass size_class, ListKey key,
+                                          ClassMapView class_map, const SentinelTable& sentinels) {
   if (list.count < kLeastBlocks || starts_in_order(list.top, size_class, key, class_map)) {
     return list.top;
   }
   BlockSet blocks;
   FreeNode* node = list.top;
   for (size_t left = list.count; left > 0; --left) {
-    if (!is_whole(node, size_class, key, class_map) ||
-        !blocks.add(reinterpret_cast<uintptr_t>(node))) {
-      return list.top;
-    }
+    if (!is_whole(node, size_class, key, class_map)) return list.top;
+    const BlockSet::Added added = blocks.add(reinterpret_cast<uintptr_t>(node));
+    if (added == BlockSet::Added::kTooFarFromOthers) return std::nullopt;
+    if (added == BlockSet::Added::kIsThereAlready) return list.top;
     node = node->next(key);
   }
   if (!sentinels.contains(node)) return list.top;
@@ -67,17 +67,17 @@ BlockSet::Window* BlockSet::window_of(uintptr_t address) {
   return window;
 }
 
-bool BlockSet::add(uintptr_t address) {
+BlockSet::Added BlockSet::add(uintptr_t address) {
   if (last_ == nullptr || address - last_->base >= kWindowBytes) {
     last_ = window_of(address);
-    if (last_ == nullptr) return false;
+    if (last_ == nullptr) return Added::kTooFarFromOthers;
   }
   const size_t place = (address - last_->base) / kMinAlignment;
   uint64_t& word = last_->bits[place / 64];
   const uint64_t bit = uint64_t{1} << place % 64;
-  if ((word & bit) != 0) return false;
+  if ((word & bit) != 0) return Added::kIsThereAlready;
   word |= bit;
-  return true;
+  return Added::kYes;
 }
 
 const BlockSet::Window& BlockSet::lowest_from(uintptr_t begin) const {

@@ -3,13 +3,15 @@
 // A program that builds a structure, destroys it and builds the next one gets blocks in the order
 // in which it freed the last ones. Each round mixes them further, until what follows each other in
 // the structure lies anywhere, and each step through it waits for memory. Lists that leave a thread
-// in order keep its blocks as close together as fresh ones are.
+// in order keep its blocks as close together as fresh ones are. Where a list has one block here and
+// one there, no order helps: in their spans, its blocks lie beside others that are free.
 #ifndef SPANMALLOC_CACHE_ADDRESS_ORDER_H_
 #define SPANMALLOC_CACHE_ADDRESS_ORDER_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "base/config.h"
 #include "cache/thread_cache.h"
@@ -19,18 +21,18 @@
 
 namespace spanmalloc {
 
-// The top of a list of the same blocks, the one with the lowest address uppermost. The list stays
-// as it is if it is short, if its upper part runs in one direction already, if its blocks lie too
-// far apart for their order to matter, and if the program has changed a link or a mark in it, which
-// is for others to report. REQUIRES: nobody else takes blocks from the list.
-FreeNode* in_address_order(Magazine list, SizeClass size_class, ListKey key, ClassMapView class_map,
-                           const SentinelTable& sentinels);
+// The top of a list of the same blocks, the one with the lowest address uppermost; nothing when the
+// blocks lie too far apart for their order to matter. The list stays as it is if it is short, if
+// its upper part runs in one direction already, and if the program has changed a link or a mark in
+// it, which is for others to report. REQUIRES: nobody else takes blocks from the list.
+std::optional<FreeNode*> in_address_order(Magazine list, SizeClass size_class, ListKey key,
+                                          ClassMapView class_map, const SentinelTable& sentinels);
 
 // A set of blocks of one list, as bits for the places where a block can start.
 class BlockSet {
  public:
-  // False when the block is there already, and when it is too far from the others.
-  [[nodiscard]] bool add(uintptr_t address);
+  enum class Added { kYes, kIsThereAlready, kTooFarFromOthers };
+  [[nodiscard]] Added add(uintptr_t address);
   // Links all blocks, which are `count`, above `below`; returns the uppermost, which has the lowest
   // address. REQUIRES: there is room for them.
   FreeNode* link_above(FreeNode* below, size_t count, ListKey key) const;

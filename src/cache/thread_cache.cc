@@ -150,8 +150,13 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   // Now, while its blocks are warm, and not when it leaves. A fork in between finds it nowhere.
   List next_spare = full;
   if (rules.order == BlockOrder::kByAddress) {
-    next_spare.top =
-        in_address_order({full.top, full.count()}, size_class, key_, class_map_, sentinels);
+    const Magazine blocks{full.top, full.count()};
+    const auto ordered = in_address_order(blocks, size_class, key_, class_map_, sentinels);
+    if (!ordered) {
+      central.drain(blocks, key_);
+      return true;
+    }
+    next_spare.top = *ordered;
   }
   step_for_fork();
   in_reserve = next_spare;

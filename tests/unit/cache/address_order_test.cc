@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -35,8 +36,11 @@ struct Fixture : CacheParts {
     }
     return {top, blocks.size()};
   }
-  FreeNode* ordered(Magazine list, SizeClass size_class = kClass) {
+  std::optional<FreeNode*> try_to_order(Magazine list, SizeClass size_class = kClass) {
     return in_address_order(list, size_class, kTestKey, page_map.class_map().view(), sentinels);
+  }
+  FreeNode* ordered(Magazine list, SizeClass size_class = kClass) {
+    return try_to_order(list, size_class).value();
   }
   // What the list has from its top to its end, which must be a sentinel; every node with the room
   // that its place gives it.
@@ -91,14 +95,16 @@ TEST(AddressOrder, KeepsWhatRunsInOneDirection) {
   EXPECT_EQ(test.blocks_of(test.ordered(test.list_of(blocks))), blocks);
 }
 
-TEST(AddressOrder, KeepsWhatLiesFarApart) {
+TEST(AddressOrder, SaysThatBlocksLieFarApartAndLeavesThemAsTheyAre) {
   Fixture test;
   const std::vector<FreeNode*> many = test.take(100'000);
   std::vector<FreeNode*> apart;
   // One block of each 40 KiB.
   for (size_t index = 0; apart.size() < 100; index += 640) apart.push_back(many[index]);
   std::shuffle(apart.begin(), apart.end(), std::mt19937_64(3));
-  EXPECT_EQ(test.blocks_of(test.ordered(test.list_of(apart))), apart);
+  const Magazine list = test.list_of(apart);
+  EXPECT_EQ(test.try_to_order(list), std::nullopt);
+  EXPECT_EQ(test.blocks_of(list.top), apart);
 }
 
 TEST(AddressOrder, KeepsAListThatTheProgramHasWrittenTo) {
@@ -162,6 +168,41 @@ double neighbours_after_rounds(BlockOrder order) {
 TEST(AddressOrder, KeepsNeighboursTogetherOverManyRounds) {
   EXPECT_GT(neighbours_after_rounds(BlockOrder::kByAddress), 0.9);
   EXPECT_LT(neighbours_after_rounds(BlockOrder::kAsFreed), 0.7) << "the rounds mix nothing";
+}
+
+// What a program finds that frees every second block of a large heap, in any order, and then
+// allocates as many: the part of blocks that lie within a kernel page of the one before.
+double near_after_scattered_frees(BlockOrder order, size_t* depot_bytes) {
+  Fixture test;
+  test.check = SealCheck::kDeferred;
+  test.order = order;
+  constexpr size_t kBlocks = 20'000;
+  const std::vector<FreeNode*> blocks = test.take(2 * kBlocks);
+  std::vector<FreeNode*> freed;
+  for (size_t index = 0; index < blocks.size(); index += 2) freed.push_back(blocks[index]);
+  std::shuffle(freed.begin(), freed.end(), std::mt19937_64(7));
+  for (FreeNode* block : freed) test.deallocate(test.cache, kClass, block);
+  *depot_bytes = test.centrals[kClass].depot_bytes();
+  size_t near = 0;
+  uintptr_t last = 0;
+  for (FreeNode*& block : freed) {
+    block = test.allocate(test.cache, kClass);
+    const uintptr_t address = reinterpret_cast<uintptr_t>(block);
+    near += address - last < 4096 || last - address < 4096 ? 1 : 0;
+    last = address;
+  }
+  test.cache.check_invariants(test.page_map.class_map());
+  test.centrals[kClass].check_invariants();
+  for (FreeNode* block : blocks) test.deallocate(test.cache, kClass, block);
+  return static_cast<double>(near) / kBlocks;
+}
+
+TEST(AddressOrder, BlocksThatLieFarApartGoBackToTheirSpans) {
+  size_t depot_bytes = 0;
+  EXPECT_GT(near_after_scattered_frees(BlockOrder::kByAddress, &depot_bytes), 0.8);
+  EXPECT_EQ(depot_bytes, 0u);
+  EXPECT_LT(near_after_scattered_frees(BlockOrder::kAsFreed, &depot_bytes), 0.2);
+  EXPECT_GT(depot_bytes, 0u);
 }
 
 }  // namespace
