@@ -5,7 +5,7 @@
 //   spare   one more list, full or empty, so that a program that hovers at the edge of a full or
 //           empty head does not trade with the central list at every step (Bonwick's two magazines)
 //   claim   up to 64 free objects of a span, linked into no list, handed out in the order of their
-//           addresses, from the class's first one on, when both lists are empty
+//           addresses when both lists are empty
 //
 // The record lies in the metadata arena; thread-local storage holds one pointer to it. A thread
 // without a record points to the empty cache, in which every list is both empty and full: malloc
@@ -161,7 +161,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // The claimed object that comes next. REQUIRES: has_claim(size_class).
   void* take_from_claim(SizeClass size_class, MemoryContent* content) {
     Claim& claim = reserves_[size_class].claim;
-    auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class]));
+    auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class].object_bytes));
     unseal(object, claim.content, size_class, key_);
     *content =
         claim.content == MemoryContent::kZero ? MemoryContent::kZero : MemoryContent::kUnknown;

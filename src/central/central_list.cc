@@ -38,8 +38,9 @@ void CentralList::put_magazine(Magazine magazine, ListKey key) const {
   drain(magazine, key);
 }
 
-Claim CentralList::claim_from(Span* span, size_t limit) const {
-  const Claim claim = span->claim(std::min<size_t>(limit, kSizeClasses[size_class_].claim_limit));
+Claim CentralList::claim_from(Span* span, size_t limit, size_t skip) const {
+  const Claim claim =
+      span->claim(std::min<size_t>(limit, kSizeClasses[size_class_].claim_limit), skip);
   span->set_claim_epoch(environment_.epoch.load(std::memory_order_relaxed));
   if (!environment_.was_claimed_from.load(std::memory_order_relaxed)) {
     environment_.was_claimed_from.store(true, std::memory_order_relaxed);
@@ -60,7 +61,7 @@ Claim CentralList::claim(Growth growth, size_t limit) const {
   {
     MutexLock lock(state_.mutex);
     if (Span* span = span_with_room(); span != nullptr) {
-      const Claim claim = claim_from(span, limit);
+      const Claim claim = claim_from(span, limit, 0);
       state_.free_objects -= static_cast<size_t>(std::popcount(claim.bits));
       state_.with_room.update(span);
       return claim;
@@ -70,8 +71,10 @@ Claim CentralList::claim(Growth growth, size_t limit) const {
   if (span == nullptr) return {};
   const size_t spans_before = state_.span_count.fetch_add(1, std::memory_order_relaxed);
   count_shared_write();
-  // Nobody else knows the span yet.
-  const Claim claim = claim_from(span, limit);
+  // Nobody else knows the span yet. A program that has many blocks of a size walks over them in the
+  // order in which it allocated them: other spans than the first are handed out from their start.
+  const size_t skip = spans_before == 0 ? kSizeClasses[size_class_].color : 0;
+  const Claim claim = claim_from(span, limit, skip);
   if (claim.content == MemoryContent::kZero && spans_before >= kSpansBeforePopulating &&
       object_bytes() <= kPageBytes / 2) {
     environment_.spans.populate(span);

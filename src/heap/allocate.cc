@@ -44,7 +44,7 @@ Object allocate_without_cache(SizeClass size_class) {
   if (!heap.open()) return {};
   Claim claim = refill(size_class, 1);
   if (claim.empty()) return {};
-  auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class]));
+  auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class].object_bytes));
   heap.central(size_class).give_back(claim);
   unseal(object, claim.content, size_class, heap.key());
   return {object, claim.content};

@@ -62,8 +62,8 @@ struct SizeClassInfo {
   // Objects that a thread cache claims from a span at a time at most: 32 KiB, one, or one 64-bit
   // word of them.
   uint16_t claim_limit;
-  // Objects of a word of free bits that are handed out before the others: the class's color.
-  uint64_t taken_first;
+  // Index of the object at which the first span of the class begins to be handed out.
+  uint16_t color;
 };
 
 namespace size_class_detail {
@@ -98,14 +98,14 @@ constexpr size_t span_pages(size_t object_bytes) {
   return best;
 }
 
-// Spans start on pages, so their first objects would compete for the few lines of the processor's
-// first-level cache that serve the start of a page, and those are just the blocks of which a
-// program has one each and uses most. So each class begins elsewhere in its spans (the coloring of
-// Bonwick's slabs, without memory for it): at the object whose place in a kernel page is nearest to
-// a step further than that of the class before. The step is an odd number of lines, so no 64
-// classes in a row wish for the same line. A few small objects touch one page as ever, since the
-// rest of the first page comes next.
-constexpr uint64_t taken_first(size_t size_class, size_t object_bytes, size_t claim_limit) {
+// Spans start on pages, so the first objects of all classes would compete for the few lines of the
+// processor's first-level cache that serve the start of a page, and those are just the blocks of
+// which a program has one each and uses most. So the first span of each class begins elsewhere (the
+// coloring of Bonwick's slabs, without memory for it): at the object whose place in a kernel page
+// is nearest to a step further than that of the class before. The step is an odd number of lines,
+// so no 64 classes in a row wish for the same line. A few small objects touch one page as ever,
+// since the rest of the first page comes next.
+constexpr size_t color(size_t size_class, size_t object_bytes, size_t claim_limit) {
   constexpr size_t kCachePageBytes = size_t{4} << 10;
   constexpr size_t kStepBytes = 15 * platform::kCacheLineBytes;
   const size_t candidates =
@@ -121,7 +121,7 @@ constexpr uint64_t taken_first(size_t size_class, size_t object_bytes, size_t cl
       first = index;
     }
   }
-  return low_bits(candidates) & ~low_bits(first);
+  return first;
 }
 
 constexpr SizeClassInfo make_info(size_t size_class, size_t object_bytes) {
@@ -134,7 +134,7 @@ constexpr SizeClassInfo make_info(size_t size_class, size_t object_bytes) {
       .objects_per_span = static_cast<uint32_t>(pages * kPageBytes / object_bytes),
       .magazine_capacity = static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, 8, 512)),
       .claim_limit = static_cast<uint16_t>(claim_limit),
-      .taken_first = taken_first(size_class, object_bytes, claim_limit),
+      .color = static_cast<uint16_t>(color(size_class, object_bytes, claim_limit)),
   };
 }
 

@@ -55,11 +55,12 @@ bool Span::end(SpanState from) {
                                         std::memory_order_relaxed);
 }
 
-Claim Span::claim(size_t limit) {
+Claim Span::claim(size_t limit, size_t skip) {
   SPANMALLOC_DCHECK(free_count_ > 0, "claim from a full span");
   size_t word = first_free_word_;
   while (free_bits_[word] == 0) ++word;
-  uint64_t taken = free_bits_[word];
+  uint64_t taken = free_bits_[word] & ~low_bits(skip);
+  SPANMALLOC_DCHECK(taken != 0, "a claim that skips all free objects");
   // Drop the highest bits until the limit is kept: objects are claimed from the lowest address on.
   if (static_cast<size_t>(std::popcount(taken)) > limit) {
     uint64_t lowest = 0;
@@ -88,6 +89,8 @@ Claim Span::claim(size_t limit) {
   if (highest_index >= first_untouched_) {
     first_untouched_ = static_cast<uint16_t>(highest_index + 1);
   }
+  // What was skipped counts as touched but has no seal.
+  if (skip > 0) note_unsealed_word(word);
   // What comes to a word that has nothing left comes one by one.
   if (free_bits_[word] == 0) unsealed_words_ = static_cast<uint8_t>(unsealed_words_ & ~word_bit);
   return claim;

@@ -31,13 +31,11 @@ struct Claim {
   MemoryContent content = MemoryContent::kUnknown;
 
   bool empty() const { return bits == 0; }
-  // Takes an object out of the claim: the one of the lowest address of those that its class takes
-  // first, or else of all. REQUIRES: !empty(); `info` is that of the class.
-  uintptr_t take(const SizeClassInfo& info) {
-    const uint64_t first = bits & info.taken_first;
-    const int index = std::countr_zero(first != 0 ? first : bits);
-    bits &= ~(uint64_t{1} << index);
-    return word_base + static_cast<size_t>(index) * info.object_bytes;
+  // Takes the object of the lowest address out of the claim. REQUIRES: !empty().
+  uintptr_t take(size_t object_bytes) {
+    const int index = std::countr_zero(bits);
+    bits &= bits - 1;
+    return word_base + static_cast<size_t>(index) * object_bytes;
   }
 };
 
@@ -113,8 +111,9 @@ class Span {
   bool is_empty() const { return free_count_ == object_count_; }
   bool is_full() const { return free_count_ == 0; }
 
-  // Takes up to `limit` free objects of the first word that has any. REQUIRES: free_count() > 0.
-  Claim claim(size_t limit);
+  // Takes up to `limit` free objects of the first word that has any, from the lowest address on but
+  // for the word's first `skip` objects. REQUIRES: there is such an object.
+  Claim claim(size_t limit, size_t skip = 0);
 
   // Notes that objects of this claim, which never came to be free by themselves, are given back.
   void note_unsealed(const Claim& claim) { note_unsealed_word(object_index(claim.word_base) / 64); }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <random>
 #include <set>
 #include <vector>
@@ -163,13 +164,15 @@ TEST(ThreadCache, AClaimIsHandedOutInItsOrderAndKnownZero) {
   Fixture test;
   Claim expected = test.centrals[kClass].claim(Growth::kAllowed);
   test.cache.accept(kClass, expected);
-  EXPECT_EQ(test.cache.object_count(kClass), kSizeClasses[kClass].claim_limit);
-  for (size_t count = 0; count < kSizeClasses[kClass].claim_limit; ++count) {
+  const size_t claimed = static_cast<size_t>(std::popcount(expected.bits));
+  EXPECT_EQ(test.cache.object_count(kClass), claimed);
+  for (size_t count = 0; count < claimed; ++count) {
     MemoryContent content = MemoryContent::kUnknown;
     void* object = test.cache.allocate_from_reserve(kClass, test.centrals[kClass], &content);
     ASSERT_NE(object, nullptr);
     EXPECT_EQ(content, MemoryContent::kZero);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(object), expected.take(kSizeClasses[kClass]));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(object),
+              expected.take(kSizeClasses[kClass].object_bytes));
   }
   EXPECT_EQ(test.cache.object_count(kClass), 0u);
 }

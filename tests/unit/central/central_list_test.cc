@@ -50,6 +50,35 @@ TEST(CentralList, ClaimsAreDisjointObjectsOfOneClassUpToItsLimit) {
   }
 }
 
+// The blocks of which a program has one each do not share lines of the processor's first-level
+// cache, and those of which it has many lie in a row.
+TEST(CentralList, OnlyTheFirstSpanOfAClassBeginsAtTheColor) {
+  CentralParts parts;
+  for (size_t index = 1; index < kSizeClassCount; ++index) {
+    const auto size_class = static_cast<SizeClass>(index);
+    const SizeClassInfo& info = kSizeClasses[index];
+    const CentralList central = parts.centrals[size_class];
+    Claim first = central.claim(Growth::kAllowed, 1);
+    const Span* span = parts.page_map.find(first.word_base);
+    EXPECT_EQ(first.take(info.object_bytes), span->base() + info.color * info.object_bytes);
+    size_t left = info.objects_per_span - 1;
+    uintptr_t last = 0;
+    while (left > 0) {
+      Claim claim = central.claim(Growth::kForbidden);
+      while (!claim.empty()) {
+        const uintptr_t address = claim.take(info.object_bytes);
+        EXPECT_GT(address, last) << "class " << index;
+        last = address;
+        --left;
+      }
+    }
+    Claim next = central.claim(Growth::kAllowed, 1);
+    const Span* next_span = parts.page_map.find(next.word_base);
+    EXPECT_NE(next_span, span);
+    EXPECT_EQ(next.take(info.object_bytes), next_span->base()) << "class " << index;
+  }
+}
+
 TEST(CentralList, WithoutGrowthAClaimNeedsASpanWithRoom) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];

@@ -141,16 +141,11 @@ TEST(SizeClass, MagazinesAndClaimsAreBoundedInBytesButForOneObject) {
   });
 }
 
-TEST(SizeClass, WhatIsTakenFirstIsARunOfObjectsThatAClaimCanHave) {
+TEST(SizeClass, TheColorIsAnObjectOfTheFirstClaimAndOfTheFirstPage) {
   for_each_class([](size_t, const SizeClassInfo& info) {
-    const int first = std::countr_zero(info.taken_first);
-    const int end = 64 - std::countl_zero(info.taken_first);
-    ASSERT_LT(first, end);
-    EXPECT_EQ(info.taken_first,
-              low_bits(static_cast<size_t>(end)) & ~low_bits(static_cast<size_t>(first)));
-    EXPECT_LE(static_cast<uint32_t>(end), std::min(info.objects_per_span, 64u));
+    EXPECT_LT(info.color, std::min(info.objects_per_span, 64u));
     if (info.object_bytes <= kMaxLinearBytes) {
-      EXPECT_LE(static_cast<size_t>(end) * info.object_bytes, size_t{4096}) << "a second page";
+      EXPECT_LE((info.color + 1u) * info.object_bytes, 4096u) << "a second page";
     }
   });
 }
@@ -160,8 +155,7 @@ TEST(SizeClass, FirstObjectsOfClassesLieOnDifferentLinesOfTheirPages) {
   std::map<size_t, int> classes_of_line;
   for_each_class([&](size_t, const SizeClassInfo& info) {
     if (info.object_bytes > kMaxLinearBytes) return;
-    const size_t place =
-        static_cast<size_t>(std::countr_zero(info.taken_first)) * info.object_bytes;
+    const size_t place = size_t{info.color} * info.object_bytes;
     ++classes_of_line[place % 4096 / 64];
   });
   for (const auto& [line, classes] : classes_of_line) EXPECT_LE(classes, 5) << "line " << line;

@@ -95,22 +95,33 @@ TEST(Span, ClaimsTakeTheLowestFreeObjectsOfOneWord) {
   EXPECT_EQ(indices_of(span->claim(1), 16), (std::vector<size_t>{64}));
 }
 
-// From the class's first object to the end of the run, then what is left in the order of addresses.
-TEST(Span, AClaimHandsOutEachObjectOnceAndThoseOfTheClassFirst) {
+TEST(Span, AClaimHandsOutEachObjectOnceInTheOrderOfAddresses) {
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const SizeClassInfo& info = kSizeClasses[index];
     const SpanRecord span = make_small(static_cast<SizeClass>(index));
     Claim claim = span->claim(info.claim_limit);
-    std::vector<uintptr_t> expected;
-    for (const uint64_t part : {claim.bits & info.taken_first, claim.bits & ~info.taken_first}) {
-      for (size_t bit = 0; bit < 64; ++bit) {
-        if ((part >> bit & 1) != 0) expected.push_back(kBase + bit * info.object_bytes);
-      }
+    const size_t count = static_cast<size_t>(std::popcount(claim.bits));
+    for (size_t object = 0; object < count; ++object) {
+      EXPECT_EQ(claim.take(info.object_bytes), kBase + object * info.object_bytes);
     }
-    std::vector<uintptr_t> taken;
-    while (!claim.empty()) taken.push_back(claim.take(info));
-    EXPECT_EQ(taken, expected) << "class " << index;
+    EXPECT_TRUE(claim.empty()) << "class " << index;
   }
+}
+
+TEST(Span, WhatAClaimSkipsIsClaimedNextAndCountsAsUsedBefore) {
+  const SpanRecord span = make_small(size_class_of(16), MemoryContent::kZero);
+  const Claim first = span->claim(3, 5);
+  EXPECT_EQ(indices_of(first, 16), (std::vector<size_t>{5, 6, 7}));
+  EXPECT_EQ(first.content, MemoryContent::kZero);
+  const Claim skipped = span->claim(2);
+  EXPECT_EQ(indices_of(skipped, 16), (std::vector<size_t>{0, 1}));
+  EXPECT_EQ(skipped.content, MemoryContent::kUnknown) << "free left no seal in it";
+  const Claim rest = span->claim(5);
+  EXPECT_EQ(indices_of(rest, 16), (std::vector<size_t>{2, 3, 4, 8, 9}));
+  EXPECT_EQ(rest.content, MemoryContent::kUnknown);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kZero);
+  EXPECT_EQ(span->claim(64).content, MemoryContent::kZero);
+  span->check_invariants();
 }
 
 TEST(Span, AnObjectGivenBackTwiceIsNoticed) {
@@ -142,7 +153,8 @@ TEST(Span, AgreesWithANaiveTwinUnderRandomUse) {
         const size_t limit = 1 + random() % 64;
         const size_t lowest_free =
             static_cast<size_t>(std::find(is_free.begin(), is_free.end(), true) - is_free.begin());
-        const Claim claim = span->claim(limit);
+        const size_t skip = random() % 8 == 0 ? lowest_free % 64 : 0;
+        const Claim claim = span->claim(limit, skip);
         const std::vector<size_t> taken = indices_of(claim, object_bytes);
         ASSERT_FALSE(taken.empty());
         ASSERT_LE(taken.size(), limit);
