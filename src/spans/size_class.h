@@ -225,8 +225,11 @@ constexpr size_t object_index_at(SizeClass size_class, size_t offset) {
 
 // Whether one of the first `count` objects starts there.
 constexpr bool is_object_offset(SizeClass size_class, size_t offset, size_t count) {
-  const size_t index = object_index_at(size_class, offset);
-  return index < count && index * kSizeClasses[size_class].object_bytes == offset;
+  // The bits that a division drops tell whether something remains (same source as the division).
+  const uint64_t reciprocal = kSizeClasses[size_class].reciprocal;
+  const uint64_t product = uint64_t{offset} * reciprocal;
+  const bool remains = (product & low_bits(kReciprocalShift)) >= reciprocal;
+  return !remains && product >> kReciprocalShift < count;
 }
 
 static_assert(kSizeClassCount <= 256, "a class is one byte in the page map");
