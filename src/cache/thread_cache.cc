@@ -9,6 +9,10 @@
 
 namespace spanmalloc {
 
+// From so many bytes in a class's depot on, lists of blocks that lie far apart do not join it. A
+// program that frees here and allocates there, all the time, wants back what it handed over last.
+static constexpr size_t kScatteredDepotBytes = size_t{64} << 10;
+
 constinit FreeNode empty_cache_sentinel{FreeNode::kEnd, 0};
 constinit HotCache empty_thread_cache{&empty_cache_sentinel};
 constinit thread_local CacheSlot current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS{
@@ -152,11 +156,11 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   if (rules.order == BlockOrder::kByAddress) {
     const Magazine blocks{full.top, full.count()};
     const auto ordered = in_address_order(blocks, size_class, key_, class_map_, sentinels);
-    if (!ordered) {
+    if (!ordered && central.depot_bytes() >= kScatteredDepotBytes) {
       central.drain(blocks, key_);
       return true;
     }
-    next_spare.top = *ordered;
+    if (ordered) next_spare.top = *ordered;
   }
   step_for_fork();
   in_reserve = next_spare;
