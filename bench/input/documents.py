@@ -1,6 +1,6 @@
 """Writes a large document, the same at every call.
 
-usage: documents.py json|xml|graph|table|problem <size> <file>
+usage: documents.py json|xml|graph|table|problem|markdown <size> <file>
 """
 import json
 import random
@@ -70,9 +70,18 @@ def write_problem(source, size, out):
     out.write('(check-sat)\n(get-info :reason-unknown)\n')
 
 
+def write_markdown(source, size, out):
+    """A book of `size` sections with lists, links and quotations."""
+    for number in range(size):
+        out.write(f'## {words(source, 3)}\n\n{words(source, 30)}\n\n'
+                  f'* *{words(source, 2)}* [{words(source, 1)}](https://example.org/{number})\n'
+                  f'* `{words(source, 1)}` and **{words(source, 2)}**\n'
+                  f'  * {words(source, 12)}\n\n> {words(source, 15)}\n\n')
+
+
 def main():
     writers = {'json': write_json, 'xml': write_xml, 'graph': write_graph, 'table': write_table,
-               'problem': write_problem}
+               'problem': write_problem, 'markdown': write_markdown}
     what, size, path = sys.argv[1:]
     with open(path, 'w', encoding='ascii') as out:
         writers[what](random.Random(5), int(size), out)

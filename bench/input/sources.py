@@ -1,6 +1,6 @@
 """Writes source text, the same at every call.
 
-usage: sources.py library|circuit|modules <size> <file>
+usage: sources.py library|circuit|chip|modules|messages|lists <size> <file>
 """
 import random
 import sys
@@ -46,6 +46,28 @@ def write_circuit(source, size, out):
               'endmodule\n')
 
 
+def write_chip(source, size, out):
+    """Verilog: `size` modules in a row, each with 30 words of logic of its own and a register."""
+    for number in range(size):
+        out.write(f'module part{number}(input clock, input [31:0] a, input [31:0] b, '
+                  'output reg [31:0] q);\n')
+        for word in range(30):
+            before = f' + w{word - 1}' if word > 0 else ''
+            out.write(f'  wire [31:0] w{word} = (a + {source.randrange(1 << 30)}) ^ '
+                      f'(b << {word % 31}){before};\n')
+        out.write('  always @(posedge clock) begin\n')
+        for bit in range(10):
+            out.write(f'    if (w{bit}[{bit}]) q <= w{bit + 5} + w{bit + 9}; '
+                      f'else q <= w{bit + 2} - {bit};\n')
+        out.write('  end\nendmodule\n')
+    out.write('module top(input clock, input [31:0] a, output [31:0] q);\n'
+              f'  wire [31:0] t[0:{size}];\n  assign t[0] = a;\n  assign q = t[{size}];\n')
+    for number in range(size):
+        out.write(f'  part{number} u{number}(.clock(clock), .a(t[{number}]), .b(a), '
+                  f'.q(t[{number + 1}]));\n')
+    out.write('endmodule\n')
+
+
 def write_modules(_, size, out):
     """C++ with `size` classes of its own in standard containers, no two alike."""
     out.write('#include <algorithm>\n#include <map>\n#include <memory>\n#include <string>\n'
@@ -75,8 +97,40 @@ double work{number}(int count) {{
 ''')
 
 
+def write_messages(source, size, out):
+    """Types of messages in the language of protocol buffers."""
+    out.write('syntax = "proto3";\npackage work;\n')
+    for number in range(size):
+        out.write(f'message Part{number} {{\n  enum Kind {{ NONE_{number} = 0; ONE_{number} = 1; }}\n'
+                  '  Kind kind = 1;\n  string name = 2;\n  map<string, int64> counts = 3;\n'
+                  f'  repeated Part{source.randrange(number + 1)} parts = 4;\n'
+                  f'  oneof rest {{ bytes raw = 5; Part{source.randrange(number + 1)} one = 6; }}\n')
+        for field in range(7, 7 + source.randrange(6)):
+            kind = source.choice(['int32', 'double', 'string', 'repeated uint64'])
+            out.write(f'  {kind} field_{field} = {field};\n')
+        out.write('}\n')
+
+
+def write_lists(source, size, out):
+    """C with `size` functions that keep lists, some of them carelessly."""
+    out.write('#include <stdlib.h>\n')
+    for number in range(size):
+        limit = source.randrange(1, 40)
+        out.write(f'struct item{number} {{ int value; char *text; struct item{number} *next; }};\n'
+                  f'static int walk{number}(struct item{number} *item, int count) {{\n'
+                  '  int sum = 0;\n  for (int i = 0; i < count; i++) {\n'
+                  f'    if (item->value > {limit}) {{\n      char *text = malloc(count);\n'
+                  '      if (!text) return -1;\n      text[0] = (char)sum;\n'
+                  f'      if (sum > {3 * limit}) free(text); else item->text = text;\n'
+                  '    } else if (item->next) {\n      item = item->next;\n      sum -= i;\n    }\n'
+                  f'    switch (i % {2 + number % 5}) {{\n    case 0: sum++; break;\n'
+                  '    case 1: sum += item->value; break;\n    default: sum = -sum;\n    }\n  }\n'
+                  '  return sum;\n}\n')
+
+
 def main():
-    writers = {'library': write_library, 'circuit': write_circuit, 'modules': write_modules}
+    writers = {'library': write_library, 'circuit': write_circuit, 'chip': write_chip,
+               'modules': write_modules, 'messages': write_messages, 'lists': write_lists}
     what, size, path = sys.argv[1:]
     with open(path, 'w', encoding='ascii') as out:
         writers[what](random.Random(6), int(size), out)

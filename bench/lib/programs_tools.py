@@ -3,7 +3,8 @@ from generated import INPUT, Generated, scaled
 from workloads import Program
 
 PACKAGES = ['g++', 'clang-14', 'clang-format-14', 'cmake', 'git', 'yosys', 'z3', 'doxygen',
-            'ghostscript', 'graphviz', 'xsltproc', 'libxml2-utils']
+            'ghostscript', 'graphviz', 'xsltproc', 'libxml2-utils', 'verilator', 'iverilog',
+            'cppcheck', 'protobuf-compiler', 'cmark']
 
 
 def compiler_rows(launcher, folder, quick):
@@ -19,11 +20,35 @@ def compiler_rows(launcher, folder, quick):
     return rows
 
 
+def translator_rows(launcher, folder, quick):
+    """Circuits compiled to programs, and messages to classes; the classes are compared."""
+    parts = scaled(quick, 250)
+    chip = folder / f'chip-{parts}.v'
+    recipe = [(('sources.py', 'chip', parts), chip)]
+    count = scaled(quick, 700)
+    messages = folder / f'messages-{count}.proto'
+    made = folder / 'made'
+    into = ['sh', '-c', 'rm -rf "$0" && mkdir "$0" && "$@" && cat "$0"/*.c* | cksum', made]
+    return [
+        Generated(launcher, 'iverilog', 0.5, ['iverilog', '-o', '/dev/null', chip],
+                  ['iverilog', '-V'], recipe),
+        Generated(launcher, 'verilator', 2.0,
+                  into + ['verilator_bin', '--cc', '--Mdir', made, '-Wno-fatal', '--top-module',
+                          'top', chip],
+                  ['verilator_bin', '--version'], recipe),
+        Generated(launcher, 'protoc', 1.0,
+                  into + ['protoc', f'--proto_path={folder}', f'--cpp_out={made}', messages],
+                  ['protoc', '--version'], [(('sources.py', 'messages', count), messages)]),
+    ]
+
+
 def source_rows(launcher, folder, quick):
     """Tools that read source text."""
     classes = scaled(quick, 240)
     header = folder / f'library-{classes}.h'
     recipe = [(('sources.py', 'library', classes), header)]
+    functions = scaled(quick, 220)
+    lists = folder / f'lists-{functions}.c'
     settings = ''.join(f'{line}\n' for line in (
         f'INPUT={header}', f'OUTPUT_DIRECTORY={folder / "doxygen"}', 'GENERATE_LATEX=NO',
         'GENERATE_HTML=NO', 'GENERATE_XML=YES', 'HAVE_DOT=NO', 'QUIET=YES', 'WARNINGS=NO',
@@ -35,6 +60,8 @@ def source_rows(launcher, folder, quick):
                   ['sh', '-c', 'printf %s "$1" | doxygen - && cat "$2"/xml/*.xml | cksum', 'sh',
                    settings, folder / 'doxygen'],
                   ['doxygen', '--version'], recipe),
+        Generated(launcher, 'cppcheck', 1.2, ['cppcheck', '--enable=style', '-q', lists],
+                  ['cppcheck', '--version'], [(('sources.py', 'lists', functions), lists)]),
         Program(launcher, 'cmake, lists', 1.2,
                 ['cmake', f'-DCOUNT={scaled(quick, 1000)}', '-P', INPUT / 'lists.cmake'],
                 ['cmake', '--version']),
@@ -64,6 +91,8 @@ def document_rows(launcher, folder, quick):
     nodes = scaled(quick, 1000)
     graph = folder / f'graph-{nodes}.dot'
     recipe = [(('documents.py', 'xml', articles), catalogue)]
+    sections = scaled(quick, 30000)
+    book = folder / f'book-{sections}.md'
     query = 'count(/catalogue/article[offer/@cents > 5000]/offer/remark/b[contains(., "7")])'
     return [
         Program(launcher, 'ghostscript', 1.0,
@@ -74,6 +103,8 @@ def document_rows(launcher, folder, quick):
                   [(('documents.py', 'graph', nodes), graph)]),
         Generated(launcher, 'xsltproc', 1.0, ['xsltproc', INPUT / 'sheet.xsl', catalogue],
                   ['xsltproc', '--version'], recipe),
+        Generated(launcher, 'cmark', 0.5, ['cmark', book], ['cmark', '--version'],
+                  [(('documents.py', 'markdown', sections), book)]),
         Generated(launcher, 'xmllint', 1.0,
                   ['xmllint', '--noout', '--xpath', query, *[catalogue] * 4],
                   ['xmllint', '--version'], recipe),
@@ -96,6 +127,7 @@ def repository_rows(launcher, folder, quick):
 
 def programs(folder, launcher, quick):
     """The rows of this file."""
-    return (compiler_rows(launcher, folder, quick) + source_rows(launcher, folder, quick) +
+    return (compiler_rows(launcher, folder, quick) + translator_rows(launcher, folder, quick) +
+            source_rows(launcher, folder, quick) +
             solver_rows(launcher, folder, quick) + document_rows(launcher, folder, quick) +
             repository_rows(launcher, folder, quick))
