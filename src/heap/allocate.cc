@@ -305,24 +305,13 @@ void deallocate_sealed(void* pointer) {
   push_small(static_cast<FreeNode*>(pointer), size_class);
 }
 
-namespace {
-
-// Whether the block is not free, as far as free itself would look.
-bool looks_used(const HotCache* cache, const void* pointer, SizeClass size_class) {
-  return cache->head(size_class)->seal_check() == SealCheck::kDeferred ||
-         !static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark);
-}
-
-}  // namespace
-
 size_t usable_bytes(const void* pointer, const char* call) {
-  // A program that counts what it holds asks about each block twice, the second time before it
-  // frees it: in a large heap that would be the only look at a block that has grown cold.
+  // A program that counts what it holds asks about each block twice.
   const HotCache* cache = current_cache();
   const SizeClass size_class = cache->class_of(pointer);
   if (SPANMALLOC_LIKELY(size_class != kNoSizeClass &&
                         is_object_start(reinterpret_cast<uintptr_t>(pointer), size_class) &&
-                        looks_used(cache, pointer, size_class))) {
+                        !static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark))) {
     return kSizeClasses[size_class].object_bytes;
   }
   if (pointer == nullptr) return 0;
