@@ -21,7 +21,8 @@ def compiler_rows(launcher, folder, quick):
 
 
 def translator_rows(launcher, folder, quick):
-    """Circuits compiled to programs, and messages to classes; the classes are compared."""
+    """A chip compiled to programs, and messages to classes; what is made is compared, but for
+    iverilog's."""
     parts = scaled(quick, 250)
     chip = folder / f'chip-{parts}.v'
     recipe = [(('sources.py', 'chip', parts), chip)]
@@ -128,6 +129,5 @@ def repository_rows(launcher, folder, quick):
 def programs(folder, launcher, quick):
     """The rows of this file."""
     return (compiler_rows(launcher, folder, quick) + translator_rows(launcher, folder, quick) +
-            source_rows(launcher, folder, quick) +
-            solver_rows(launcher, folder, quick) + document_rows(launcher, folder, quick) +
-            repository_rows(launcher, folder, quick))
+            source_rows(launcher, folder, quick) + solver_rows(launcher, folder, quick) +
+            document_rows(launcher, folder, quick) + repository_rows(launcher, folder, quick))

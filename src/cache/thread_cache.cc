@@ -9,9 +9,13 @@
 
 namespace spanmalloc {
 
+namespace {
+
 // From so many bytes in a class's depot on, lists of blocks that lie far apart do not join it. A
 // program that frees here and allocates there, all the time, wants back what it handed over last.
-static constexpr size_t kScatteredDepotBytes = size_t{64} << 10;
+constexpr size_t kScatteredDepotBytes = size_t{64} << 10;
+
+}  // namespace
 
 constinit FreeNode empty_cache_sentinel{FreeNode::kEnd, 0};
 constinit HotCache empty_thread_cache{&empty_cache_sentinel};

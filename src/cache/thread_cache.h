@@ -5,7 +5,7 @@
 //   spare   one more list, full or empty, so that a program that hovers at the edge of a full or
 //           empty head does not trade with the central list at every step (Bonwick's two magazines)
 //   claim   up to 64 free objects of a span, linked into no list, handed out in the order of their
-//           addresses when both lists are empty
+//           addresses when the head list is empty
 //
 // The record lies in the metadata arena; thread-local storage holds one pointer to it. A thread
 // without a record points to the empty cache, in which every list is both empty and full: malloc

@@ -61,7 +61,7 @@ Claim CentralList::claim(Growth growth, size_t limit) const {
   {
     MutexLock lock(state_.mutex);
     if (Span* span = span_with_room(); span != nullptr) {
-      const Claim claim = claim_from(span, limit, 0);
+      const Claim claim = claim_from(span, limit);
       state_.free_objects -= static_cast<size_t>(std::popcount(claim.bits));
       state_.with_room.update(span);
       return claim;

@@ -151,7 +151,7 @@ class CentralList {
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
   Span* span_with_room() const SPANMALLOC_REQUIRES(state_.mutex);
-  Claim claim_from(Span* span, size_t limit, size_t skip) const;
+  Claim claim_from(Span* span, size_t limit, size_t skip = 0) const;
   // Objects of magazines with their spans, of each magazine so many as `lane_size` in a row. They
   // are looked up without the lock, since to follow cold links and find records waits for memory,
   // and whoever holds the lock lets others wait.

@@ -211,8 +211,8 @@ class Span {
   uint16_t free_count_ = 0;
   // No word before this one has a free object.
   uint8_t first_free_word_ = 0;
-  // Words in which a free object that was handed out before may be without its seal: of a claim
-  // that was not used up, or since its memory went back.
+  // Words in which a free object that counts as touched may be without its seal: of a claim that
+  // was not used up, since it was skipped, or since its memory went back.
   uint8_t unsealed_words_ = 0;
   // Objects from this index on were never handed out: their memory is as the span got it.
   uint16_t first_untouched_ = 0;
