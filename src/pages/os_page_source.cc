@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "platform/call_filter.h"
 #include "platform/compiler.h"
 #include "platform/system.h"
 
@@ -285,7 +286,9 @@ platform::HugePageMode OsPageSource::huge_page_mode() {
   return mode;
 }
 
+// Between two looks the program may have installed a filter that ends it for the next one.
 Bytes OsPageSource::own_resident_bytes(PageRange pages) {
+  if (platform::has_late_filter()) return {};
   return {platform::own_resident_bytes(window_.address(pages.first), pages.count.bytes().value)};
 }
 

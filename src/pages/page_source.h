@@ -58,8 +58,8 @@ class PageSource {
   // Thread-safe.
   virtual void advise_again(PageRange) {}
 
-  // Huge pages of the system, see platform/huge_pages.h. A source that is no system's has none.
-  // Thread-safe.
+  // Huge pages of the system, see platform/huge_pages.h. A source that is no system's has none, and
+  // none are seen where a look could end the process. Thread-safe.
   virtual platform::HugePageMode huge_page_mode() { return platform::HugePageMode::kNever; }
   virtual Bytes own_resident_bytes(PageRange) { return {}; }
   virtual platform::CollapseResult collapse(PageRange) {

@@ -50,13 +50,16 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   // Acquire and release: the next tick, on whatever thread, sees this one's peaks.
   if (ticking_.exchange(true, std::memory_order_acquire)) return result;
   const bool was_pressed = watch_.is_pressed();
-  // A filter that came after the thread may end the process for what reading files takes.
-  const bool may_read_files = cause == EpochCause::kTimer && !platform::has_late_filter();
-  if (may_read_files) update_watch();
+  // A filter that came after the thread may end the process for what reading files takes. One may
+  // come while this goes on, so each part asks anew.
+  const auto may_read_files = [cause] {
+    return cause == EpochCause::kTimer && !platform::has_late_filter();
+  };
+  if (may_read_files()) update_watch();
   start_epoch(cause);
   const ScavengePacer pacer = this->pacer();
   if (cause != EpochCause::kChange) result.drained_bytes = drain();
-  if (may_read_files) result.drained_bytes += empty_sleeping_caches();
+  if (may_read_files()) result.drained_bytes += empty_sleeping_caches();
   if (limit_keeper_.should_reduce()) (void)limit_keeper_.reduce(key_);
   result.released_bytes = release_surplus(pacer, at_most, cause);
   // Of a program that rests all went that can; of another, what is free goes when it rests.
@@ -64,7 +67,7 @@ EpochResult Scavenger::run_epoch(size_t at_most, EpochCause cause) {
   settled_free_bytes_.store(is_settled ? page_heap_.free_retained_bytes() : 0,
                             std::memory_order_relaxed);
   if (cause != EpochCause::kChange) result.hole_bytes = release_holes(pacer, at_most, cause);
-  if (may_read_files) {
+  if (may_read_files()) {
     // At the usual pace always: what it moves is no burden.
     const ScavengePacer usual{0, options_[Option::kScavengerCpuPercent],
                               watch_.processor_percent()};
@@ -132,6 +135,7 @@ size_t Scavenger::empty_sleeping_caches() {
     const uint64_t started = clock_.thread_cpu_ns();
     emptied += sleeping_caches_.empty_next(&more);
     if (more && !tick_rest().sleep(pacer.sleep_after(clock_.thread_cpu_ns() - started))) break;
+    if (platform::has_late_filter()) break;
   }
   note_unseen_ends();
   return emptied;

@@ -92,8 +92,8 @@ int replacing_child() {
   }
   EXPECT_EQ(set_callback(nullptr, nullptr), 0);
   EXPECT_EQ(__atomic_load_n(&mismatches, __ATOMIC_RELAXED), 0);
-  // Nothing is kept for a function that was set before.
-  EXPECT(contract::resident_bytes() < before + 2 * kMiB);
+  // Nothing is kept for a function that was set before. Huge pages may come at a first touch.
+  EXPECT(contract::resident_bytes() < before + 6 * kMiB);
   free(block);
   return contract::has_failed() ? 1 : 0;
 }

@@ -1,7 +1,11 @@
 #include "pages/os_page_source.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,6 +210,37 @@ TEST(OsPageSource, GrowsWithoutAMappingMore) {
       memset(record, 1, kMiB);
     }
     return 0;
+  });
+  EXPECT_EQ(result, 0);
+}
+
+// Ends the process that opens a file from here on. False when the system has no such filters.
+bool forbid_files() {
+  sock_filter code[] = {
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_openat},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+  };
+  const sock_fprog program{4, code};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// A filter may come between one look at what is resident and the next.
+TEST(OsPageSource, LooksAtNoFileUnderALateFilter) {
+  const int result = in_child([] {
+    OsPageSource source;
+    if (!source.open()) return 1;
+    const PageRange range = source.grow(kChunk);
+    if (range.count.value == 0) return 2;
+    memset(pointer(source, range.first), 1, kMiB);
+    const PageRange touched{range.first, pages_for(kMiB)};
+    // Where no look is possible before either, nothing can be told.
+    if (source.own_resident_bytes(touched).value == 0) return 0;
+    if (source.own_resident_bytes(touched).value != kMiB) return 3;
+    if (!forbid_files()) return 0;
+    return source.own_resident_bytes(touched).value == 0 ? 0 : 4;
   });
   EXPECT_EQ(result, 0);
 }
