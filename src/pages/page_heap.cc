@@ -87,9 +87,12 @@ PageAllocation PageHeap::allocate_locked(PageCount count, PageCount alignment, G
   if (!open_ || count.value == 0 || count > window_.size || alignment > window_.size) return {};
   // Page numbers are aligned as far as the window's base is.
   if (!is_aligned(window_.base, alignment.bytes().value)) return {};
+  // What cannot come into use takes no pages on trial: until they were put back, requests of other
+  // threads would find the limit passed.
+  if (!may_come_into_use(count)) return {};
 
   PageAllocation allocation = take(count, alignment);
-  if (!allocation.ok() && growth == Growth::kAllowed && may_come_into_use(count)) {
+  if (!allocation.ok() && growth == Growth::kAllowed) {
     // A chunk boundary meets any alignment up to a chunk.
     PageCount needed = count;
     if (alignment.value > kPagesPerChunk) needed += alignment - PageCount{kPagesPerChunk};
@@ -124,7 +127,7 @@ PageAllocation PageHeap::allocate_at(PageRange wanted, Growth growth) {
 
 PageAllocation PageHeap::allocate_at_locked(PageRange wanted, Growth growth) {
   if (!open_ || wanted.count.value == 0 || wanted.count > window_.size ||
-      wanted.end().value > window_.size.value) {
+      wanted.end().value > window_.size.value || !may_come_into_use(wanted.count)) {
     return {};
   }
   PageAllocation allocation = pages_.allocate_at(wanted);
@@ -132,7 +135,7 @@ PageAllocation PageHeap::allocate_at_locked(PageRange wanted, Growth growth) {
     pages_.flush(cache_);
     allocation = pages_.allocate_at(wanted);
   }
-  if (!allocation.ok() && growth == Growth::kAllowed && may_come_into_use(wanted.count)) {
+  if (!allocation.ok() && growth == Growth::kAllowed) {
     // Where the mapped part of the wanted pages ends: they must be free up to there.
     const size_t above = pages_.mapped().find_successor(wanted.first);
     const PageNumber end = above > 0 ? pages_.mapped()[above - 1].end() : PageNumber{0};

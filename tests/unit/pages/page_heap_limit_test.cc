@@ -149,6 +149,21 @@ TEST(PageHeapLimit, AHardLimitRefusesWhatDoesNotFitAndCountsExactly) {
   test.heap.check_invariants();
 }
 
+TEST(PageHeapLimit, AHardLimitTakesAndGivesBackNothingForWhatCannotFit) {
+  LimitedHeap test;
+  const PageRange released = test.take(40 * kMiB);
+  test.hold(40 * kMiB, 20 * kMiB, Shape::kSinglePages);
+  test.heap.free_released(released);
+  const size_t retained = test.heap.free_retained_bytes();
+  test.set_limit(test.heap.in_use_bytes() + 30 * kMiB, LimitKind::kHard);
+  EXPECT_EQ(test.take(31 * kMiB).count.value, 0u);
+  EXPECT_EQ(test.heap.allocate_at({released.first, pages_for(31 * kMiB)}, Growth::kForbidden)
+                .pages.count.value,
+            0u);
+  EXPECT_EQ(test.heap.free_retained_bytes(), retained);
+  EXPECT_TRUE(test.source.releases().empty());
+}
+
 TEST(PageHeapLimit, AHardLimitAlsoBoundsGrowthInPlace) {
   LimitedHeap test;
   const PageRange block = test.take(8 * kMiB);
