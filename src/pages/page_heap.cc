@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "platform/system.h"
 
 namespace spanmalloc {
 
@@ -20,6 +21,11 @@ constexpr size_t kGrowthDivisor = 8;
 
 // A process that never needs more than this stays without huge pages.
 constexpr PageCount kHugePageThreshold{kPagesPerChunk};
+
+// How long, and how often, a request that would be refused waits for pages that other threads are
+// giving back to the system: a tenth of a second in all.
+constexpr uint64_t kWaitNs = 50'000;
+constexpr int kMostWaits = 2000;
 
 PageCount round_up_to_chunks(PageCount count) {
   return {align_up(count.value, kPagesPerChunk)};
@@ -63,23 +69,38 @@ PageAllocation PageHeap::paid_for(const PageAllocation& allocation) {
 
 PageHeap::Recorded PageHeap::allocate_recorded(PageCount count, PageCount alignment, Growth growth,
                                                RecordPool& records) {
-  PageAllocation pages;
-  void* record;
-  {
-    MutexLock lock(mutex_);
-    record = records.take();
-    if (record == nullptr) return {};
-    pages = allocate_locked(count, alignment, growth);
-    if (!pages.ok()) {
-      records.give_back(record);
-      return {};
+  Recorded taken;
+  for (int waits = 0;; ++waits) {
+    {
+      MutexLock lock(mutex_);
+      taken = take_recorded(count, alignment, growth, records);
+      const bool is_refused = taken.record == nullptr && growth == Growth::kAllowed;
+      if (!is_refused || waits == kMostWaits || !may_wait_for(count)) break;
     }
+    platform::sleep_ns(kWaitNs);
   }
+  const PageAllocation& pages = taken.pages;
   if (must_pay_for(pages.released) && !pay_for(pages.released)) {
-    take_back_allocation(pages.pages, &records, record);
+    take_back_allocation(pages.pages, &records, taken.record);
     return {};
   }
-  return {pages, record};
+  return taken;
+}
+
+PageHeap::Recorded PageHeap::take_recorded(PageCount count, PageCount alignment, Growth growth,
+                                           RecordPool& records) {
+  void* record = records.take();
+  if (record == nullptr) return {};
+  const PageAllocation pages = allocate_locked(count, alignment, growth);
+  if (pages.ok()) return {pages, record};
+  records.give_back(record);
+  return {};
+}
+
+bool PageHeap::may_wait_for(PageCount count) const {
+  PageCount in_hands;
+  for (const Release& release : releases_) in_hands += release.pages.count;
+  return in_hands.value > 0 && count <= count_of(free_retained_) + count_of(released_);
 }
 
 PageAllocation PageHeap::allocate_locked(PageCount count, PageCount alignment, Growth growth) {

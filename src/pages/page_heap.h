@@ -59,7 +59,8 @@ class PageHeap {
       SPANMALLOC_EXCLUDES(mutex_);
 
   // Pages as above and a record of the pool for them, both or neither, under one hold of the lock,
-  // which guards the pool as well. As in Go, where the heap's lock guards the span records.
+  // which guards the pool as well. As in Go, where the heap's lock guards the span records. What
+  // may grow and is refused waits for pages that other threads are giving back, a while at most.
   struct Recorded {
     PageAllocation pages;
     void* record = nullptr;
@@ -247,6 +248,10 @@ class PageHeap {
 
   PageAllocation allocate_locked(PageCount count, PageCount alignment, Growth growth)
       SPANMALLOC_REQUIRES(mutex_);
+  Recorded take_recorded(PageCount count, PageCount alignment, Growth growth, RecordPool& records)
+      SPANMALLOC_REQUIRES(mutex_);
+  // Whether so many pages are free, some of them in the hands of threads that give them back.
+  bool may_wait_for(PageCount count) const SPANMALLOC_REQUIRES(mutex_);
   PageAllocation allocate_at_locked(PageRange wanted, Growth growth) SPANMALLOC_REQUIRES(mutex_);
   void free_locked(PageRange pages, Backing backing) SPANMALLOC_REQUIRES(mutex_);
   PageAllocation take(PageCount count, PageCount alignment) SPANMALLOC_REQUIRES(mutex_);

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
+#include "base/record_pool.h"
 #include "page_heap_fixture.h"
 #include "pages/page_heap.h"
 
@@ -196,6 +198,25 @@ TEST(PageHeapScavenge, AChildThatWasForkedInsideASectionTakesThemBackLater) {
   heap.mutex().unlock();
   int status = -1;
   EXPECT_TRUE(waitpid(child, &status, 0) == child && status == 0);
+}
+
+// What is in the hands of other threads is free, and where the heap cannot grow it is all there is.
+TEST(PageHeapScavenge, ARequestThatMayGrowWaitsForPagesThatAreBeingGivenBack) {
+  StandingReleases releases;
+  TestHeap& test = releases.test;
+  test.source.fail_grow(1, true);
+  RecordPool records(test.arena, 64, 64);
+  EXPECT_EQ(test.heap.allocate_recorded({512}, {1}, Growth::kForbidden, records).record, nullptr);
+  EXPECT_EQ(records.in_use(), 0u);
+  std::thread end_later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    releases.may_end.store(true);
+  });
+  const PageHeap::Recorded taken =
+      test.heap.allocate_recorded({512}, {1}, Growth::kAllowed, records);
+  EXPECT_EQ(taken.pages.pages.count.value, 512u);
+  EXPECT_NE(taken.record, nullptr);
+  end_later.join();
 }
 
 TEST(PageHeapScavenge, AChildTakesBackWhatNobodyReleasesAnyMore) {
