@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "api/load.h"
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"
 #include "platform/system.h"

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "api/load.h"
 #include "api/malloc_rules.h"
 #include "api/replaced.h"
 #include "heap/hardened.h"

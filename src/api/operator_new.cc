@@ -11,6 +11,7 @@
 #include <new>
 
 #include "api/cxx_runtime.h"
+#include "api/load.h"
 #include "api/replaced.h"
 #include "base/check.h"
 #include "heap/allocate.h"

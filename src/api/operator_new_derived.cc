@@ -6,6 +6,7 @@
 #include <new>
 
 #include "api/cxx_runtime.h"
+#include "api/load.h"
 #include "api/replaced.h"
 #include "heap/allocate.h"
 #include "heap/hardened.h"
