@@ -41,9 +41,14 @@ bool CacheOwner::try_borrow(HotCache* cache, HotCache* in_its_place) {
   return false;
 }
 
-void CacheOwner::give_back(HotCache* cache) {
-  // Release: an owner that finds its cache again finds it whole.
-  slot_.load(std::memory_order_relaxed)->store(cache, std::memory_order_release);
+void CacheOwner::give_back(HotCache* cache, HotCache* in_its_place) {
+  if (!platform::has_no_thread(thread_id())) {
+    HotCache* expected = in_its_place;
+    // Release: an owner that finds its cache again finds it whole.
+    slot_.load(std::memory_order_relaxed)
+        ->compare_exchange_strong(expected, cache, std::memory_order_release,
+                                  std::memory_order_relaxed);
+  }
   state_.store(kAttached, std::memory_order_release);
 }
 

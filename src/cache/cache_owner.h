@@ -37,7 +37,9 @@ class CacheOwner {
   // By another thread: takes the cache out of the owner's slot. False when it has no owner, when
   // the owner is another process's, or when another thread has borrowed it.
   [[nodiscard]] bool try_borrow(HotCache* cache, HotCache* in_its_place);
-  void give_back(HotCache* cache);
+  // By who has borrowed it. A slot with anything but `in_its_place` is another thread's by now, and
+  // one whose thread has ended is not touched; the cache is then one to be forgotten.
+  void give_back(HotCache* cache, HotCache* in_its_place);
 
   // By another thread: detaches in the place of an owner that has ended without doing so. False
   // when there is no such owner.

@@ -16,7 +16,7 @@ size_t SleepingCaches::empty(ThreadCache& cache) {
       cache.flush(size_class, central, sentinels_, ThreadCache::FlushTo::kSpans);
     });
   }
-  owner.give_back(&cache);
+  owner.give_back(&cache, &empty_thread_cache);
   return bytes;
 }
 

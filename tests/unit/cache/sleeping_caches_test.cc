@@ -161,7 +161,7 @@ TEST(CacheOwner, DetachWaitsForTheBorrower) {
   });
   platform::sleep_ns(20 * kNsPerMs);
   EXPECT_FALSE(detached);
-  owner.give_back(cache);
+  owner.give_back(cache, &empty_thread_cache);
   thread.join();
   EXPECT_TRUE(detached);
   EXPECT_EQ(slot.load(), cache);
@@ -182,9 +182,35 @@ TEST(CacheOwner, IsFoundByItsSlotEvenWhenBorrowed) {
   ASSERT_TRUE(cache->owner().try_borrow(cache, &empty_thread_cache));
   EXPECT_EQ(test.registry.owned_by(&slot, own), cache);
   EXPECT_EQ(test.registry.borrowed_from(&slot), cache);
-  cache->owner().give_back(cache);
+  cache->owner().give_back(cache, &empty_thread_cache);
   cache->owner().detach();
   EXPECT_EQ(test.registry.owned_by(&slot, own), nullptr);
+}
+
+// A thread that ends by the bare system call waits for nobody. What was its slot is then in memory
+// that may be gone, or is the slot of another thread.
+TEST(CacheOwner, GivesBackNothingToASlotThatIsNoLongerTheOwners) {
+  Fixture test;
+  ThreadCache* cache = test.acquire();
+  ThreadCache* of_another = test.acquire();
+  CacheOwner& owner = cache->owner();
+  static CacheSlot slot{nullptr};
+  slot = cache;
+  owner.attach(&slot, platform::kernel_thread_id());
+  ASSERT_TRUE(owner.try_borrow(cache, &empty_thread_cache));
+  slot = of_another;
+  owner.give_back(cache, &empty_thread_cache);
+  EXPECT_EQ(slot.load(), of_another);
+  EXPECT_FALSE(owner.is_borrowed());
+
+  int ended = 0;
+  std::thread([&] { ended = platform::kernel_thread_id(); }).join();
+  slot = cache;
+  owner.attach(&slot, ended);
+  ASSERT_TRUE(owner.try_borrow(cache, &empty_thread_cache));
+  owner.give_back(cache, &empty_thread_cache);
+  EXPECT_EQ(slot.load(), &empty_thread_cache);
+  EXPECT_TRUE(owner.forget_if_ended());
 }
 
 // The C library gives the memory of a thread to the next, with the same place for the slot.
@@ -202,7 +228,7 @@ TEST(CacheOwner, IsNotFoundByASlotThatAnotherThreadHadBefore) {
   ASSERT_TRUE(mine->owner().try_borrow(mine, &empty_thread_cache));
   EXPECT_EQ(test.registry.owned_by(&slot, own), mine);
   EXPECT_EQ(test.registry.borrowed_from(&slot), mine);
-  mine->owner().give_back(mine);
+  mine->owner().give_back(mine, &empty_thread_cache);
   mine->owner().detach();
 }
 

@@ -191,7 +191,7 @@ TEST(ThreadCacheRegistry, LeavesAloneWhatIsOfLivingThreadsOrOfUnknownOnes) {
   slot = living;
   ASSERT_TRUE(living->owner().try_borrow(living, &empty_thread_cache));
   EXPECT_FALSE(parts.registry.take_back_if_left(*living));
-  living->owner().give_back(living);
+  living->owner().give_back(living, &empty_thread_cache);
   living->owner().detach();
   parts.registry.check_invariants();
 }
