@@ -172,6 +172,8 @@ void CentralList::put_back_lane(std::span<const Batch::Entry> objects, Span** em
         report_double_free(address, object_bytes());
       }
       was_full = span->is_full();
+      // It has just been made, and all of it belongs to the thread that is about to list it.
+      if (!was_full && !span->is_listed()) report_double_free(address, object_bytes());
     }
     if (!span->is_object_start(address)) report_interior_pointer("free", address, object_bytes());
     if (!span->give_back(address)) report_double_free(address, object_bytes());

@@ -24,6 +24,18 @@ TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
                "free\\(0x[0-9a-f]+\\): double free of a 512-byte block");
 }
 
+// As a block of a span that has ended, freed twice, when the pages serve another span by then.
+TEST(CentralListDeathTest, AnObjectOfASpanThatIsJustBeingMadeIsReported) {
+  CentralParts parts;
+  Span* span = parts.spans.new_small(kClass, Growth::kAllowed);
+  ASSERT_NE(span, nullptr);
+  const Claim claim = span->claim(3, 0);
+  const std::vector<FreeNode*> objects = objects_of(claim, kClass);
+  ASSERT_EQ(objects.size(), 3u);
+  EXPECT_DEATH(drain_objects(parts.centrals[kClass], {objects[1]}),
+               "double free of a 512-byte block");
+}
+
 TEST(CentralListDeathTest, ABlockInTwoMagazinesOfTheDepotIsReported) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];
