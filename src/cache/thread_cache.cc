@@ -90,6 +90,7 @@ void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, cons
   const size_t chosen = static_cast<size_t>(std::countr_zero(bits));
   // The object has lost its seal.
   if (!is_zero) claim.content = MemoryContent::kUnknown;
+  step_for_fork();
   claim.bits = (claim.bits & ~(uint64_t{1} << chosen)) | (uint64_t{1} << own);
   return reinterpret_cast<void*>(claim.word_base + chosen * object_bytes);
 }
@@ -102,6 +103,7 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
   List list = spare;
   if (list.count() > 0) {
     spare = head_list(size_class);
+    step_for_fork();
   } else if (const Magazine magazine = central.take_magazine(); magazine.top != nullptr) {
     list = {magazine.top, static_cast<uint32_t>(magazine.count + magazine.top->room())};
   } else {
@@ -301,8 +303,9 @@ size_t ThreadCache::capacity_from_end(const FreeNode* node) const {
   return node->room();
 }
 
-// What the thread may have left: a list that is both head and spare, since make_room() was between
-// two steps; a head or spare with the capacity of the list before; sums to match.
+// What the thread may have left: an empty list that is both head and spare, since
+// allocate_from_reserve() was between two steps; a head or spare with the capacity of the list
+// before; sums to match.
 void ThreadCache::repair_if_orphaned() {
   if (!orphaned_) return;
   orphaned_ = false;

@@ -162,6 +162,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void* take_from_claim(SizeClass size_class, MemoryContent* content) {
     Claim& claim = reserves_[size_class].claim;
     auto* object = reinterpret_cast<FreeNode*>(claim.take(kSizeClasses[size_class].object_bytes));
+    step_for_fork();
     unseal(object, claim.content, size_class, key_);
     *content =
         claim.content == MemoryContent::kZero ? MemoryContent::kZero : MemoryContent::kUnknown;
