@@ -43,6 +43,25 @@ Span* new_span(PageCount count, PageCount alignment) {
   return span;
 }
 
+// A span for a block that has grown. It will grow again, so it is put where a quarter of its size
+// is free behind it, unless the heap would pass its limit for that.
+Span* new_span_with_room(PageCount count) {
+  const PageCount with_room{count.value + count.value / 4};
+  PageHeap& page_heap = heap.page_heap();
+  const size_t bytes = with_room.bytes().value;
+  Span* span = nullptr;
+  if (page_heap.consumed_bytes() + bytes <= page_heap.limit().bytes()) {
+    span = new_span(with_room, PageCount{1});
+  }
+  if (span == nullptr) return new_span(count, PageCount{1});
+  if (span->zero_pages() == with_room) {
+    heap.spans().shrink_large_released(span, count);
+  } else {
+    (void)heap.spans().resize_large(span, count);
+  }
+  return span;
+}
+
 platform::MoveResult move_pages(const Span* from, const Span* to) {
   const size_t bytes = from->bytes().value;
   if (bytes < kMovePagesBytes) return platform::MoveResult::kRefused;
@@ -165,15 +184,8 @@ void* reallocate_large(void* pointer, size_t bytes) {
     if (is_shorter) heap.scavenger().note_pages_freed();
     return pointer;
   }
-  // A block that grows will grow again: it is put where free pages follow it.
-  const PageCount room{count.value / 4};
-  Span* moved = new_span(count + room, PageCount{1});
-  if (moved != nullptr) {
-    (void)heap.spans().resize_large(moved, count);
-  } else {
-    moved = new_span(count, PageCount{1});
-    if (moved == nullptr) return nullptr;
-  }
+  Span* const moved = new_span_with_room(count);
+  if (moved == nullptr) return nullptr;
   return move_large_content(span, moved) ? object_of(moved) : nullptr;
 }
 

@@ -218,6 +218,19 @@ TEST_F(Reallocate, ABlockThatMovesByPagesLeavesUsableMemory) {
   for (void* each : {moved, wall, again}) deallocate(each);
 }
 
+// Pages that nobody has touched are looked for behind it, and are not backed afterwards either.
+TEST_F(Reallocate, TheRoomBehindABlockThatMovesStaysReleased) {
+  void* block = reallocate(nullptr, 20 * kMiB);
+  fill(block, 20 * kMiB, 1);
+  void* behind = reallocate(nullptr, kMiB);
+  const size_t retained = heap.page_heap().free_retained_bytes();
+  void* moved = reallocate(block, 24 * kMiB);
+  EXPECT_NE(moved, block);
+  EXPECT_LT(heap.page_heap().free_retained_bytes(), retained + 2 * kMiB);
+  deallocate(moved);
+  deallocate(behind);
+}
+
 TEST_F(Reallocate, ARefusedGrowthLeavesTheBlock) {
   for (const size_t bytes : {size_t{100}, 100 * kKiB}) {
     void* block = allocate(bytes);
