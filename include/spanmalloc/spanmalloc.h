@@ -26,7 +26,7 @@ size_t spanmalloc_release_memory(void);
 
 /* Where the memory of the process's heap is, in bytes. in_use + free_retained + released = mapped;
  * live_small + live_large + cached + free_in_spans + span_waste = in_use. Exact when no other
- * thread allocates meanwhile. */
+ * thread allocates meanwhile and the background thread rests. */
 typedef struct spanmalloc_stats {
   size_t size;              /* of this structure, set by the caller */
   size_t mapped;            /* pages that belong to the heap */
