@@ -189,6 +189,8 @@ class Scavenger {
   bool changed_much() const;
   void tick_without_thread();
   void give_back_freed();
+  // Whether the process is the child of a fork and has not lived for an epoch.
+  bool is_new_child() const;
   // Bytes of free memory that are worth a tick of their own.
   size_t much() const;
   bool has_much_to_release() const;
@@ -234,7 +236,8 @@ class Scavenger {
   LimitKeeper limit_keeper_;
   GrowthPayment growth_payment_;
 
-  // Set when the thread has ended for want of work: frees give back what they make free.
+  // Set when the thread has ended for want of work, or was lost to a fork: frees give back what
+  // they make free.
   std::atomic<bool> has_ended_{false};
   // Set by such a free, and the bytes that all of them gave back.
   std::atomic<bool> freed_without_thread_{false};

@@ -159,8 +159,15 @@ void Scavenger::note_pages_freed() {
   tick_without_thread();
 }
 
+// A child that has just been forked may be about to call exec or to end: it pays for nothing.
+bool Scavenger::is_new_child() const {
+  const uint64_t forked_at = forked_at_ns_.load(std::memory_order_relaxed);
+  return forked_at != 0 && !epoch_is_over(forked_at, clock_.monotonic_ns());
+}
+
 // No malloc may follow, so nobody else would do it.
 void Scavenger::give_back_freed() {
+  if (is_new_child()) return;
   freed_without_thread_.store(true, std::memory_order_relaxed);
   count_shared_write();
   if (ticking_.exchange(true, std::memory_order_acquire)) return;
@@ -178,16 +185,14 @@ void Scavenger::give_back_freed() {
 }
 
 // What was released is taken again without growth. A child of a fork, or a program at rest, that
-// changes little and has little free goes on without a thread. Of a child that has not lived for an
-// epoch what is free does not count: it may be about to end.
+// changes little and has little free goes on without a thread. Of a new child what is free does not
+// count.
 void Scavenger::restart() {
   // The wish is not cleared here: a thread that is about to end may just have made it.
   if (!can_run() || state_.load(std::memory_order_relaxed) != kNoThread) return;
   const bool is_asked_for = callback_.load(std::memory_order_relaxed) != nullptr;
   const bool is_large = page_heap_.backed_bytes() >= kStartBytes;
-  const bool has_idle =
-      page_heap_.free_retained_bytes() > much() &&
-      epoch_is_over(forked_at_ns_.load(std::memory_order_relaxed), clock_.monotonic_ns());
+  const bool has_idle = page_heap_.free_retained_bytes() > much() && !is_new_child();
   const bool has_work =
       freed_without_thread_.load(std::memory_order_relaxed) || changed_much() || has_idle;
   const bool is_paid_for = given_back_by_frees_.load(std::memory_order_relaxed) >= kRestartBytes;
@@ -433,6 +438,12 @@ void Scavenger::forget_thread(size_t threads) {
   sent_away_.store(0, std::memory_order_relaxed);
   hastened_.store(0, std::memory_order_relaxed);
   given_back_by_frees_.store(0, std::memory_order_relaxed);
+  // What frees of the parent gave back is no work of the child's.
+  freed_without_thread_.store(false, std::memory_order_relaxed);
+  // A child may only free. Of a heap that never had a thread, it keeps what its parent would keep.
+  if (has_thread() || page_heap_.backed_bytes() >= kStartBytes) {
+    has_ended_.store(true, std::memory_order_relaxed);
+  }
   forked_at_ns_.store(clock_.monotonic_ns(), std::memory_order_relaxed);
   live_threads_.store(threads, std::memory_order_relaxed);
   // A pressure callback may fork: its thread is then the only one of the child.

@@ -163,4 +163,20 @@ CASE(the_background_thread_is_there_again_in_children) {
   EXPECT_EQ(contract::run_in_child(3 * kChildSeconds, [] { live(2); }), 0);
 }
 
+// It takes no memory that would start a thread. What it frees before it has lived for an epoch may
+// stay, for it may be about to end.
+CASE(a_child_that_only_frees_gives_back) {
+  if (contract::not_promised_by_libc()) return;
+  grow();
+  EXPECT_EQ(contract::run_in_child(kChildSeconds,
+                                   [] {
+                                     contract::sleep_milliseconds(500);
+                                     shrink();
+                                     EXPECT(is_small());
+                                     EXPECT(is_alone());
+                                   }),
+            0);
+  shrink();
+}
+
 RUN_CASES()

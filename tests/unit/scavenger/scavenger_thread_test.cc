@@ -265,5 +265,34 @@ TEST(ScavengerThread, TheChildOfAForkForgetsIt) {
   test.scavenger.check_invariants();
 }
 
+TEST(ScavengerThread, TheChildOfAForkThatOnlyFreesGivesBackOnceItHasLivedForAnEpoch) {
+  Fixture test;
+  Span* first = test.new_large(30 * kMiB);
+  Span* second = test.new_large(30 * kMiB);
+  ASSERT_TRUE(first != nullptr && second != nullptr);
+  (void)test.scavenger.run_epoch(kAllWork);
+  test.scavenger.forget_thread(1);
+  ASSERT_TRUE(test.spans.delete_large(first));
+  test.scavenger.note_pages_freed();
+  EXPECT_EQ(test.source.released_bytes(), 0u) << "it may end soon";
+  test.clock.advance(test.options[Option::kEpochMilliseconds] * kNsPerMs);
+  ASSERT_TRUE(test.spans.delete_large(second));
+  test.scavenger.note_pages_freed();
+  EXPECT_EQ(test.page_heap.free_retained_bytes(), 0u) << "recent peak or not";
+  EXPECT_FALSE(test.scavenger.has_thread());
+}
+
+// What such a heap's frees would give back, its mallocs would take again.
+TEST(ScavengerThread, TheChildOfAForkWithASmallHeapKeepsWhatItsParentWouldKeep) {
+  Fixture test;
+  Span* freed = test.new_large(30 * kMiB);
+  ASSERT_NE(freed, nullptr);
+  test.scavenger.forget_thread(1);
+  test.clock.advance(test.options[Option::kEpochMilliseconds] * kNsPerMs);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  test.scavenger.note_pages_freed();
+  EXPECT_EQ(test.source.released_bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace spanmalloc
