@@ -46,6 +46,9 @@ constexpr size_t kGiveBackBytes = size_t{64} << 20;
 // the thread does it, which knows what was needed a moment ago.
 constexpr size_t kRestartBytes = kStartBytes;
 
+// Where no thread runs, frees give back what is free beyond the limit from so much on.
+constexpr size_t kLimitStepBytes = size_t{1} << 20;
+
 constexpr uint32_t kCallsPerLook = 16;
 
 constexpr uint64_t kNsPerMs = 1'000'000;
@@ -141,6 +144,7 @@ void Scavenger::note_depot_grown() {
   // Few free pages may come of it, and many holes.
   if (state == kParked) return wake();
   if (state == kNoThread && has_ended_.load(std::memory_order_relaxed) && can_run()) {
+    keep_limit();
     return give_back_freed();
   }
   note_pages_freed();
@@ -148,6 +152,7 @@ void Scavenger::note_depot_grown() {
 
 void Scavenger::note_pages_freed() {
   const uint32_t state = state_.load(std::memory_order_relaxed);
+  if (state != kRunning) keep_limit();
   if (!can_run()) return;
   if (state == kRunning) {
     if (changed_much()) hasten();
@@ -157,6 +162,19 @@ void Scavenger::note_pages_freed() {
   if (state == kParked) return wake();
   if (state == kNoThread && has_ended_.load(std::memory_order_relaxed)) return give_back_freed();
   tick_without_thread();
+}
+
+// A thread that runs does it in its next tick; where none does, no call but frees may follow. They
+// do it in pieces, for each call of the system has its price. What the system refused before is
+// left alone, or each free would ask for it again.
+void Scavenger::keep_limit() {
+  if (page_heap_.excess_bytes() == 0) return;
+  // A part of the heap each time: the live blocks may be beyond the limit, and then depots would be
+  // drained for each magazine.
+  if (centrals_.depot_bytes() > much()) (void)limit_keeper_.drain(key_);
+  const size_t idle = std::min(page_heap_.excess_bytes(), page_heap_.free_retained_bytes());
+  if (idle < kLimitStepBytes) return;
+  (void)page_heap_.scavenge(Bytes{idle}, ScavengeMode::kForced, PageHeap::Refused::kLeftAlone);
 }
 
 // A child that has just been forked may be about to call exec or to end: it pays for nothing.

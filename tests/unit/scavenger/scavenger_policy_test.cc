@@ -84,6 +84,63 @@ TEST(ScavengerPolicy, AtTheLimitDepotsAreDrainedAtOnce) {
   EXPECT_LE(test.page_heap.free_retained_bytes(), kHugePageBytes);
 }
 
+// Frees a heap of 30 MiB in blocks of 256 KiB; returns how often the system was called for it.
+size_t free_block_by_block(Fixture& test) {
+  constexpr size_t kBlockBytes = kMiB / 4;
+  std::vector<Span*> blocks;
+  for (size_t bytes = 0; bytes < 30 * kMiB; bytes += kBlockBytes) {
+    blocks.push_back(test.new_large(kBlockBytes));
+  }
+  size_t calls = 0;
+  test.source.call_at_release([&calls] { ++calls; });
+  for (Span* block : blocks) {
+    EXPECT_TRUE(test.spans.delete_large(block));
+    test.scavenger.note_pages_freed();
+  }
+  return calls;
+}
+
+TEST(ScavengerPolicy, WhereNoThreadRunsFreesKeepTheLimit) {
+  for (const uint64_t scavenger : {0, 1}) {
+    Fixture test;
+    ASSERT_TRUE(test.options.set(Option::kScavenger, scavenger));
+    test.page_heap.limit().set_wanted({10 * kMiB}, LimitKind::kSoft);
+    const size_t calls = free_block_by_block(test);
+    EXPECT_LE(test.page_heap.consumed_bytes(), 11 * kMiB);
+    EXPECT_GE(test.page_heap.consumed_bytes(), 7 * kMiB) << "what is within the limit stays";
+    EXPECT_LE(calls, 30u) << "not at every free";
+    EXPECT_FALSE(test.scavenger.has_thread());
+  }
+}
+
+TEST(ScavengerPolicy, FreesDoNotAskAgainForWhatTheSystemRefused) {
+  Fixture test;
+  ASSERT_TRUE(test.options.set(Option::kScavenger, 0));
+  Span* freed = test.new_large(30 * kMiB);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  test.page_heap.limit().set_wanted({10 * kMiB}, LimitKind::kSoft);
+  test.source.refuse_release(true);
+  test.scavenger.note_pages_freed();
+  const uint64_t refusals = test.page_heap.stats().scavenge_refusals;
+  EXPECT_GT(refusals, 0u);
+  for (int call = 0; call < 100; ++call) test.scavenger.note_pages_freed();
+  EXPECT_EQ(test.page_heap.stats().scavenge_refusals, refusals);
+}
+
+TEST(ScavengerPolicy, WhereNoThreadRunsDepotsBeyondTheLimitAreDrainedOnceTheyHoldMuch) {
+  Fixture test;
+  ASSERT_TRUE(test.options.set(Option::kScavenger, 0));
+  FreeNode sentinel{};
+  test.page_heap.limit().set_wanted({kMiB}, LimitKind::kSoft);
+  test.fill_depot(500, &sentinel);
+  for (int call = 0; call < 100; ++call) test.scavenger.note_depot_grown();
+  EXPECT_GT(test.centrals.depot_bytes(), 0u);
+  for (int magazine = 0; magazine < 7; ++magazine) test.fill_depot(500, &sentinel);
+  for (int call = 0; call < 100; ++call) test.scavenger.note_depot_grown();
+  EXPECT_EQ(test.centrals.depot_bytes(), 0u);
+  EXPECT_LE(test.page_heap.consumed_bytes(), 2 * kMiB);
+}
+
 TEST(ScavengerPolicy, UnderPressureOnlyWhatIsInUseIsKept) {
   Contained test(40 * kMiB, 60 * kMiB);
   EXPECT_EQ(test.pass_second().released_bytes, 0u);
