@@ -61,10 +61,11 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 // frees memory under locks that starting a thread needs. With nothing to do for some epochs it
 // parks; a word that frees look at wakes it when much is free, and every few epochs it looks itself
 // for less. It ends when the heap is small by then, before the last thread of the program that has
-// a cache, or when it is sent away. A free that comes later gives back what it makes free, and a
-// malloc that finds a large heap changed, or that such frees have given back much, starts the
-// thread again. Where no thread may be started, growth and large frees tick in its place. A memory
-// limit is kept without it, also where the option keeps the scavenger from all other work.
+// a cache, or when it is sent away. A free that comes later gives back what it makes free, or ticks
+// where memory goes by its age, and a malloc that finds a large heap changed, or that such frees
+// have given back much, starts the thread again. Where no thread may be started, growth and large
+// frees tick in its place. A memory limit is kept without it, also where the option keeps the
+// scavenger from all other work.
 class Scavenger {
  public:
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
@@ -191,6 +192,7 @@ class Scavenger {
   void tick_without_thread();
   // Gives back what is free beyond the memory limit, but for a little.
   void keep_limit();
+  bool frees_give_back() const;
   void give_back_freed();
   // Whether the process is the child of a fork and has not lived for an epoch.
   bool is_new_child() const;

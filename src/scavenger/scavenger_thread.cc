@@ -143,7 +143,7 @@ void Scavenger::note_depot_grown() {
   if (depot_calls_.fetch_add(1, std::memory_order_relaxed) % kCallsPerLook != 0) return;
   // Few free pages may come of it, and many holes.
   if (state == kParked) return wake();
-  if (state == kNoThread && has_ended_.load(std::memory_order_relaxed) && can_run()) {
+  if (state == kNoThread && frees_give_back() && can_run()) {
     keep_limit();
     return give_back_freed();
   }
@@ -160,7 +160,7 @@ void Scavenger::note_pages_freed() {
   }
   if (!has_much_to_release()) return;
   if (state == kParked) return wake();
-  if (state == kNoThread && has_ended_.load(std::memory_order_relaxed)) return give_back_freed();
+  if (state == kNoThread && frees_give_back()) return give_back_freed();
   tick_without_thread();
 }
 
@@ -181,6 +181,11 @@ void Scavenger::keep_limit() {
 bool Scavenger::is_new_child() const {
   const uint64_t forked_at = forked_at_ns_.load(std::memory_order_relaxed);
   return forked_at != 0 && !epoch_is_over(forked_at, clock_.monotonic_ns());
+}
+
+// By the other policy no memory goes before its time: frees tick, so that it gets older.
+bool Scavenger::frees_give_back() const {
+  return has_ended_.load(std::memory_order_relaxed) && policy() == ReleasePolicy::kPeak;
 }
 
 // No malloc may follow, so nobody else would do it.

@@ -294,5 +294,26 @@ TEST(ScavengerThread, TheChildOfAForkWithASmallHeapKeepsWhatItsParentWouldKeep) 
   EXPECT_EQ(test.source.released_bytes(), 0u);
 }
 
+TEST(ScavengerThread, WhereMemoryGoesByItsAgeFreesWithoutTheThreadWaitForIt) {
+  Fixture test;
+  ASSERT_TRUE(test.options.set(Option::kPolicy, static_cast<uint64_t>(ReleasePolicy::kIdleAge)));
+  ASSERT_TRUE(test.options.set(Option::kIdleAgeEpochs, 4));
+  Span* freed = test.new_large(60 * kMiB);
+  ASSERT_NE(freed, nullptr);
+  test.scavenger.forget_thread(1);
+  ASSERT_TRUE(test.spans.delete_large(freed));
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    test.clock.advance(test.options[Option::kEpochMilliseconds] * kNsPerMs);
+    test.scavenger.note_pages_freed();
+    test.scavenger.note_depot_grown();
+    EXPECT_EQ(test.source.released_bytes(), 0u) << epoch;
+  }
+  for (int epoch = 0; epoch < 60; ++epoch) {
+    test.clock.advance(test.options[Option::kEpochMilliseconds] * kNsPerMs);
+    test.scavenger.note_pages_freed();
+  }
+  EXPECT_GE(test.source.released_bytes(), 50 * kMiB);
+}
+
 }  // namespace
 }  // namespace spanmalloc
