@@ -260,7 +260,13 @@ void Scavenger::send_thread_away() {
   // What the child of a vfork counts, its parent has counted, and for good if the child is ended.
   if (platform::shares_memory_with_parent()) return;
   sent_away_.fetch_add(1, std::memory_order_relaxed);
-  if (is_background_thread() || live_threads() > 1) return;
+  if (is_background_thread()) return;
+  // Some may have ended without a word.
+  if (live_threads() > 1 && !platform::has_late_filter()) {
+    (void)registry_.take_back_all_left();
+    note_unseen_ends();
+  }
+  if (live_threads() > 1) return;
   wait_until_thread_is_gone();
 }
 

@@ -1,9 +1,11 @@
 // Calls that the kernel refuses to a process with several threads, in programs that have one: a
 // large heap's background thread is not what they fail for. The environment makes its clock tick
 // every 10 ms, so that it is met at work, parked, and as it ends.
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -40,6 +42,13 @@ bool gets_thread() {
   return contract::becomes_true(20, [] { return contract::count_threads() == 2; });
 }
 
+// The thread works when it starts, and then rests for an hour.
+void let_clock_stand() {
+  const auto set_option = reinterpret_cast<int (*)(const char*, uint64_t)>(
+      dlsym(RTLD_DEFAULT, "spanmalloc_set_option"));
+  if (set_option != nullptr) EXPECT(set_option("epoch_ms", 3'600'000) == 0);
+}
+
 // The call of the kernel's, without the library.
 bool is_allowed(int flags) {
   return contract::run_in_child(kChildSeconds, [=] { EXPECT(syscall(SYS_unshare, flags) == 0); }) ==
@@ -68,6 +77,29 @@ CASE(user_namespaces_can_be_made) {
   for (long milliseconds = 0; milliseconds < 400; milliseconds = milliseconds * 2 + 1) {
     unshare_after(milliseconds, CLONE_NEWUSER);
   }
+}
+
+// The system no longer counts them. A clock that stands has not looked for them either.
+CASE(threads_that_ended_without_a_word_are_not_in_the_way) {
+  if (!is_allowed(CLONE_NEWUSER)) return contract::say("note: not allowed here");
+  const auto end_without_a_word = [](void*) -> void* {
+    free(malloc(kSize));
+    syscall(SYS_exit, 0);
+    abort();
+  };
+  const auto body = [=] {
+    let_clock_stand();
+    allocate_all();
+    EXPECT(contract::malloc_is_from_libc() || gets_thread());
+    const size_t before = contract::count_threads();
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, nullptr, end_without_a_word, nullptr) == 0);
+    pthread_join(thread, nullptr);
+    EXPECT(contract::becomes_true(20, [=] { return contract::count_threads() == before; }));
+    EXPECT(unshare(CLONE_NEWUSER) == 0);
+    free_all();
+  };
+  EXPECT_EQ(contract::run_in_child(kChildSeconds, body), 0);
 }
 
 CASE(memory_goes_back_afterwards) {
