@@ -1,6 +1,7 @@
 // Calls for a process with one thread: the kernel refuses some to others, and what a thread stops
 // to share with the rest, the rest keeps. The scavenger's thread must not be what they fail for,
-// nor what keeps the files open or the mounts in use that the program has left behind.
+// nor what keeps the files open, the semaphores taken or the namespaces in use that the program has
+// left behind.
 #include <linux/sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,9 +22,14 @@ class ThreadAway {
   ThreadAway& operator=(const ThreadAway&) = delete;
 };
 
-constexpr int kUnshareAlone =
-    CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_NEWNS;
-constexpr int kJoinAlone = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWTIME;
+// Namespaces that each thread is in by itself. Those of processes and of time change for children
+// alone, and a thread that was sent away could not come back: the kernel refuses threads to a
+// process whose children are to be in others.
+constexpr int kOfEachThread =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
+constexpr int kUnshareAlone = kOfEachThread | CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND |
+                              CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SYSVSEM;
+constexpr int kJoinAlone = kOfEachThread | CLONE_NEWUSER | CLONE_NEWTIME;
 
 int unshare_alone(int flags) {
   const ThreadAway away;

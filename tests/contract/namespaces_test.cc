@@ -137,6 +137,24 @@ CASE(namespaces_can_be_joined) {
   close(own);
 }
 
+// Another thread would stay in the namespace that this one leaves.
+CASE(namespaces_that_were_left_are_kept_by_no_thread) {
+  for (const int kind : {CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP}) {
+    if (!is_allowed(kind)) {
+      contract::say("note: %x is not allowed here", static_cast<unsigned>(kind));
+      continue;
+    }
+    const auto body = [=] {
+      let_clock_stand();
+      allocate_all();
+      EXPECT(contract::malloc_is_from_libc() || gets_thread());
+      EXPECT(unshare(kind) == 0);
+      EXPECT_EQ(contract::count_threads(), size_t{1});
+    };
+    EXPECT_EQ(contract::run_in_child(kChildSeconds, body), 0);
+  }
+}
+
 // Another thread would keep the table of open files that this one leaves.
 CASE(files_are_closed_that_are_no_longer_shared) {
   EXPECT_EQ(contract::run_in_child(kChildSeconds,
