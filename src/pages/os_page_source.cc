@@ -119,38 +119,53 @@ void OsPageSource::name_heap(Arena arena) {
   platform::name_range(arena.begin, arena.bytes(), kName);
 }
 
-// Reserves behind the current arena, else somewhere in the window; empty when that fails.
-OsPageSource::Arena OsPageSource::reserve_in_window(size_t bytes) {
+// Reserves `behind` bytes right behind the current arena, else `elsewhere` bytes somewhere in the
+// window; empty when that fails.
+OsPageSource::Arena OsPageSource::reserve_in_window(size_t behind, size_t elsewhere) {
   const size_t window_bytes = window_.size.bytes().value;
   const size_t step = std::max(window_bytes / kPlaces, kChunkBytes);
   for (size_t place = 0; place < kPlaces; ++place) {
     const size_t offset = (current_.end - window_.base + place * step) % window_bytes;
-    const Arena arena = reserve_at(window_.base + offset, bytes);
-    if (arena.end == 0 || is_in_window(arena)) return arena;
+    const bool is_behind = platform::kAddressHintsAllowed && place == 0;
+    const Arena arena = reserve_at(window_.base + offset, is_behind ? behind : elsewhere);
+    if (arena.end == 0) return {};
+    if (is_in_window(arena) && (arena.begin == current_.end || arena.bytes() >= elsewhere)) {
+      return arena;
+    }
     (void)platform::unmap(arena.begin, arena.bytes());
     if constexpr (!platform::kAddressHintsAllowed) break;
   }
   return {};
 }
 
-// Makes current_ an arena of at least `needed` bytes. False when refused.
-bool OsPageSource::add_arena(size_t needed) {
-  Arena arena;
-  size_t bytes = std::max(arena_bytes_, needed);
+// Reserves what makes an arena of at least `needed` bytes, with the current one if it lies behind
+// it; empty when refused. REQUIRES: the current arena is smaller.
+OsPageSource::Arena OsPageSource::reserve_arena(size_t needed) {
+  const size_t missing = needed - current_.bytes();
+  size_t bytes = std::max(arena_bytes_, missing);
   while (true) {
-    arena = reserve_in_window(bytes);
-    if (arena.end != 0) break;
-    if (bytes == needed) return false;
-    bytes = std::max(needed, align_down(bytes / 2, kChunkBytes));
+    const Arena arena = reserve_in_window(bytes, std::max(bytes, needed));
+    if (arena.end != 0 || bytes == missing) return arena;
+    bytes = std::max(missing, align_down(bytes / 2, kChunkBytes));
   }
-  name_heap(arena);
-  if (arena.begin == current_.end) {
-    current_.end = arena.end;
-  } else {
-    keep_rest(current_);
-    current_ = arena;
-  }
-  return true;
+}
+
+// Makes current_ an arena whose first `needed` bytes are Prepared. Where these are refused, the
+// addresses go back, so that the process has what it had before.
+OsPageSource::Added OsPageSource::add_arena(size_t needed) {
+  const Arena added = reserve_arena(needed);
+  if (added.end == 0) return Added::kNoAddresses;
+  const bool is_behind = added.begin == current_.end;
+  Arena arena = added;
+  if (is_behind) arena = {current_.begin, added.end, current_.prepared_end};
+  // Before it is prepared: parts of one mapping that differ in their names are mappings.
+  name_heap(added);
+  const bool is_prepared = prepare(arena, needed);
+  // What cannot be unmapped for want of mappings is kept for later requests.
+  if (!is_prepared && platform::unmap(added.begin, added.bytes())) return Added::kNotPrepared;
+  if (!is_behind) keep_rest(current_);
+  current_ = arena;
+  return is_prepared ? Added::kAll : Added::kNotPrepared;
 }
 
 // The smallest rest that has room; nullptr when none has.
@@ -184,12 +199,13 @@ bool OsPageSource::extend_current(size_t bytes) {
   return true;
 }
 
-// An arena of at least `bytes` bytes; nullptr when refused.
-OsPageSource::Arena* OsPageSource::arena_with(size_t bytes) {
-  if (current_.bytes() >= bytes) return &current_;
-  Arena* const rest = rest_with(bytes);
-  if (rest != nullptr) return rest;
-  return add_arena(bytes) || extend_current(bytes) ? &current_ : nullptr;
+// An arena whose first `bytes` bytes are Prepared; nullptr when refused.
+OsPageSource::Arena* OsPageSource::prepared_arena(size_t bytes) {
+  Arena* const arena = current_.bytes() >= bytes ? &current_ : rest_with(bytes);
+  if (arena != nullptr) return prepare(*arena, bytes) ? arena : nullptr;
+  const Added added = add_arena(bytes);
+  if (added == Added::kNoAddresses && extend_current(bytes)) return &current_;
+  return added == Added::kAll ? &current_ : nullptr;
 }
 
 // Makes the first `bytes` bytes of the arena Prepared. False when refused.
@@ -215,8 +231,8 @@ bool OsPageSource::prepare_part_or_all(Arena& arena, size_t bytes) {
 PageRange OsPageSource::grow(PageCount at_least) {
   if (at_least.value == 0 || at_least > window_.size) return {};
   const size_t bytes = align_up(at_least.bytes().value, kChunkBytes);
-  Arena* const arena = arena_with(bytes);
-  if (arena == nullptr || !prepare(*arena, bytes)) return {};
+  Arena* const arena = prepared_arena(bytes);
+  if (arena == nullptr) return {};
   const PageNumber first = window_.page(arena->begin);
   arena->begin += bytes;
   return {first, pages_for(bytes)};

@@ -75,13 +75,16 @@ class OsPageSource final : public PageSource {
   static constexpr size_t kMaxRests = 8;
 
   bool map_first_chunk();
-  bool add_arena(size_t needed);
+  // What became of a request for a new arena.
+  enum class Added : uint8_t { kAll, kNoAddresses, kNotPrepared };
+  Added add_arena(size_t needed);
   void name_heap(Arena arena);
-  Arena reserve_in_window(size_t bytes);
+  Arena reserve_arena(size_t needed);
+  Arena reserve_in_window(size_t behind, size_t elsewhere);
   using Reserve = uintptr_t (*)(size_t bytes, uintptr_t hint);
   Arena reserve_at(uintptr_t hint, size_t bytes, Reserve reserve = &platform::reserve) const;
   bool is_in_window(Arena arena) const;
-  Arena* arena_with(size_t bytes);
+  Arena* prepared_arena(size_t bytes);
   bool extend_current(size_t bytes);
   bool prepare(Arena& arena, size_t bytes);
   bool prepare_part_or_all(Arena& arena, size_t bytes);

@@ -1,8 +1,10 @@
 #include "pages/os_page_source.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -11,7 +13,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <vector>
 
@@ -150,6 +151,25 @@ int in_child(Body body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+// What the process has mapped, read without memory, which a limit may refuse.
+size_t address_space_bytes() {
+  char text[128] = {};
+  const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  const ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  return length > 0 ? strtoull(text, nullptr, 10) * platform::page_bytes() : 0;
+}
+
+bool has_a_sanitizers_shadow() {
+  return address_space_bytes() > 1024 * kGiB;
+}
+
+// Lets the process have no more private writable memory than it has, until told otherwise.
+void set_data_limit(rlim_t bytes) {
+  const rlimit limit{bytes, RLIM_INFINITY};
+  EXPECT_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
+}
+
 TEST(OsPageSource, UsesUpTheWindow) {
   if constexpr (!platform::kAddressHintsAllowed) GTEST_SKIP() << "no hints under this sanitizer";
   const int result = in_child([] {
@@ -214,6 +234,66 @@ TEST(OsPageSource, GrowsWithoutAMappingMore) {
   EXPECT_EQ(result, 0);
 }
 
+// Whether the next arena can lie behind the current one.
+enum class Behind { kFree, kTaken };
+
+// Refuses requests beyond the current arena, of which all but a chunk is left; says at which step
+// the source did something else than it should.
+int refuse_beyond_the_arena(Behind behind) {
+  OsPageSource source;
+  if (!source.open() || source.grow(kChunk).count != kChunk) return 1;
+  PageRange last = source.grow(kChunk);
+  if (last.count != kChunk) return 2;
+  const PageCount rest = pages_for(kArenaBytes) - kChunk;
+  if (behind == Behind::kTaken) {
+    void* const end = pointer(source, last.end() + rest);
+    if (mmap(end, kMiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
+        end) {
+      return 3;
+    }
+  }
+  const size_t mapped = address_space_bytes();
+  set_data_limit(kMiB);
+  for (const size_t mib : {200u, 300u, 400u}) {
+    if (source.grow(pages_for(mib * kMiB)).count.value != 0) return 4;
+    if (address_space_bytes() != mapped) return 5;
+  }
+  set_data_limit(RLIM_INFINITY);
+  // What was left of the arena is there.
+  if (!source.continues_at(last.end(), rest)) return 6;
+  for (size_t taken = 0; taken < rest.value; taken += kChunk.value) {
+    const PageRange next = source.grow(kChunk);
+    if (next.first != last.end()) return 7;
+    last = next;
+  }
+  return address_space_bytes() == mapped ? 0 : 8;
+}
+
+TEST(OsPageSource, WhatIsRefusedLeavesNoAddressesBehind) {
+  if (!platform::kAddressHintsAllowed || has_a_sanitizers_shadow()) {
+    GTEST_SKIP() << "a sanitizer lets no such limit be set";
+  }
+  for (const Behind behind : {Behind::kFree, Behind::kTaken}) {
+    EXPECT_EQ(in_child([behind] { return refuse_beyond_the_arena(behind); }), 0);
+  }
+}
+
+TEST(OsPageSource, ReservesWhatTheCurrentArenaLacks) {
+  if (!platform::kAddressHintsAllowed || has_a_sanitizers_shadow()) {
+    GTEST_SKIP() << "a sanitizer's shadow lies where the heap would";
+  }
+  OsPageSource source;
+  ASSERT_TRUE(source.open());
+  ASSERT_EQ(source.grow(kChunk).count, kChunk);
+  const PageRange last = source.grow(kChunk);
+  const size_t mapped = address_space_bytes();
+  const PageRange large = source.grow(pages_for(4 * kArenaBytes));
+  EXPECT_EQ(large.count, pages_for(4 * kArenaBytes));
+  // Other tests may have left mappings there.
+  if (large.first != last.end()) GTEST_SKIP() << "the heap found no place behind its arena";
+  EXPECT_EQ(address_space_bytes() - mapped, 3 * kArenaBytes + kChunkBytes);
+}
+
 // Ends the process that opens a file from here on. False when the system has no such filters.
 bool forbid_files() {
   sock_filter code[] = {
@@ -248,10 +328,8 @@ TEST(OsPageSource, LooksAtNoFileUnderALateFilter) {
 // Under a small limit on address space the heap works, refuses at the limit, and works again after
 // memory was freed.
 TEST(OsPageSource, LivesWithASmallAddressSpace) {
-  size_t pages = 0;  // that the process has mapped already
-  std::ifstream("/proc/self/statm") >> pages;
-  const size_t mapped = pages * platform::page_bytes();
-  if (mapped > 1024 * kGiB) GTEST_SKIP() << "a sanitizer's shadow needs the address space";
+  if (has_a_sanitizers_shadow()) GTEST_SKIP() << "a sanitizer's shadow needs the address space";
+  const size_t mapped = address_space_bytes();
   const int result = in_child([mapped] {
     const rlimit limit{mapped + 80 * kMiB, mapped + 80 * kMiB};
     if (setrlimit(RLIMIT_AS, &limit) != 0) return 1;
