@@ -121,13 +121,14 @@ void OsPageSource::name_heap(Arena arena) {
 
 // Reserves `behind` bytes right behind the current arena, else `elsewhere` bytes somewhere in the
 // window; empty when that fails.
-OsPageSource::Arena OsPageSource::reserve_in_window(size_t behind, size_t elsewhere) {
+OsPageSource::Arena OsPageSource::reserve_in_window(size_t behind, size_t elsewhere,
+                                                    Reserve reserve) const {
   const size_t window_bytes = window_.size.bytes().value;
   const size_t step = std::max(window_bytes / kPlaces, kChunkBytes);
   for (size_t place = 0; place < kPlaces; ++place) {
     const size_t offset = (current_.end - window_.base + place * step) % window_bytes;
     const bool is_behind = platform::kAddressHintsAllowed && place == 0;
-    const Arena arena = reserve_at(window_.base + offset, is_behind ? behind : elsewhere);
+    const Arena arena = reserve_at(window_.base + offset, is_behind ? behind : elsewhere, reserve);
     if (arena.end == 0) return {};
     if (is_in_window(arena) && (arena.begin == current_.end || arena.bytes() >= elsewhere)) {
       return arena;
@@ -148,6 +149,37 @@ OsPageSource::Arena OsPageSource::reserve_arena(size_t needed) {
     if (arena.end != 0 || bytes == missing) return arena;
     bytes = std::max(missing, align_down(bytes / 2, kChunkBytes));
   }
+}
+
+// Takes as much memory as grow() would, in the place where it would, and gives it back: that alone
+// tells what every limit of the process and of the system allows.
+bool OsPageSource::can_grow(PageCount at_least) {
+  if (at_least > window_.size) return false;
+  const size_t bytes = align_up(at_least.bytes().value, kChunkBytes);
+  if (current_.bytes() >= bytes || rest_with(bytes) != nullptr) return true;
+  const Reserve reserve = way_to_try();
+  // Out of mappings the heap can grow all the same.
+  if (reserve == nullptr) return true;
+  Arena taken = reserve_in_window(bytes - current_.bytes(), bytes, reserve);
+  if (taken.end == 0) return false;
+  if (!platform::unmap(taken.begin, taken.bytes())) {
+    if (reserve == &platform::reserve_prepared) taken.prepared_end = taken.end;
+    keep_rest(taken);
+  }
+  return true;
+}
+
+// How memory can be mapped for a moment; nullptr where no mapping is to be had. In a process that
+// locks its memory (mlockall) all that is writable would be backed at once. Locked pages are those
+// that the kernel does not take back.
+OsPageSource::Reserve OsPageSource::way_to_try() {
+  const size_t bytes = platform::page_bytes();
+  const uintptr_t page = platform::reserve_prepared(bytes, 0);
+  if (page == 0) return nullptr;
+  const bool is_locked = platform::release(page, bytes) == platform::ReleaseResult::kRefused;
+  // A page that cannot be unmapped for want of mappings is lost.
+  if (!platform::unmap(page, bytes)) return nullptr;
+  return is_locked ? &platform::reserve : &platform::reserve_prepared;
 }
 
 // Makes current_ an arena whose first `needed` bytes are Prepared. Where these are refused, the

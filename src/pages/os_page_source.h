@@ -16,8 +16,8 @@ namespace spanmalloc {
 // mapping. Where the process has used up its number of mappings, an arena becomes Prepared as a
 // whole, and the last one is made longer.
 //
-// grow(), grow_for_records() and continues_at() are protected by the page heap's lock, open() and
-// close() by the caller; the others use only what stays as it is from open() on, and are
+// can_grow(), grow(), grow_for_records() and continues_at() are protected by the page heap's lock,
+// open() and close() by the caller; the others use only what stays as it is from open() on, and are
 // thread-safe.
 class OsPageSource final : public PageSource {
  public:
@@ -51,6 +51,7 @@ class OsPageSource final : public PageSource {
   enum class ReleaseWay : uint8_t { kAtOnce, kLazily };
   void set_release_way(ReleaseWay way) { release_way_.store(way, std::memory_order_relaxed); }
 
+  bool can_grow(PageCount at_least) override;
   PageRange grow(PageCount at_least) override;
   platform::MemoryPiece grow_for_records(Bytes at_least) override;
   bool continues_at(PageNumber end, PageCount count) const override;
@@ -80,8 +81,10 @@ class OsPageSource final : public PageSource {
   Added add_arena(size_t needed);
   void name_heap(Arena arena);
   Arena reserve_arena(size_t needed);
-  Arena reserve_in_window(size_t behind, size_t elsewhere);
   using Reserve = uintptr_t (*)(size_t bytes, uintptr_t hint);
+  static Reserve way_to_try();
+  Arena reserve_in_window(size_t behind, size_t elsewhere,
+                          Reserve reserve = &platform::reserve) const;
   Arena reserve_at(uintptr_t hint, size_t bytes, Reserve reserve = &platform::reserve) const;
   bool is_in_window(Arena arena) const;
   Arena* prepared_arena(size_t bytes);

@@ -242,6 +242,11 @@ bool PageHeap::ensure_metadata(size_t bytes) {
 }
 
 bool PageHeap::add_from_source(PageCount wanted) {
+  // The records of much memory are much themselves: what is mapped for them meanwhile, other
+  // threads and processes are refused. So it is not mapped for what cannot be had.
+  if (wanted > kMaxGrowthStep && not_added_.count < wanted && !source_.can_grow(wanted)) {
+    return false;
+  }
   const size_t records_before = arena_.mapped_bytes();
   const bool is_added =
       ensure_metadata(metadata_for(mapped_pages() + wanted)) && add_pages_from_source(wanted);

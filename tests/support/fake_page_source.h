@@ -63,6 +63,15 @@ class FakePageSource final : public PageSource {
   // Whether grow() continues the last range as far as continues_at() knows.
   void hide_continuation(bool hide) { hide_continuation_ = hide; }
 
+  // Whether it tells beforehand what it will refuse.
+  enum class Foresight { kNone, kAll };
+  void set_foresight(Foresight foresight) { foresight_ = foresight; }
+
+  bool can_grow(PageCount at_least) override {
+    ++foresight_calls_;
+    return foresight_ == Foresight::kNone || fits(at_least);
+  }
+
   PageRange grow(PageCount at_least) override {
     ++grow_calls_;
     const PageCount count{align_up(at_least.value, kPagesPerChunk)};
@@ -74,7 +83,7 @@ class FakePageSource final : public PageSource {
         return {};
       }
     }
-    if (next_.value + count.value > window_.size.value || handed_out_ + count > limit_) return {};
+    if (!fits(count)) return {};
     const PageRange range{next_, count};
     next_ = range.end();
     handed_out_ += count;
@@ -141,6 +150,7 @@ class FakePageSource final : public PageSource {
   size_t resident_looks() const { return resident_looks_; }
 
   size_t grow_calls() const { return grow_calls_; }
+  size_t foresight_calls() const { return foresight_calls_; }
   PageCount handed_out() const { return handed_out_; }
   const std::vector<PageRange>& ranges() const { return ranges_; }
   const std::vector<PageRange>& releases() const { return releases_; }
@@ -153,6 +163,10 @@ class FakePageSource final : public PageSource {
   }
 
  private:
+  bool fits(PageCount count) const {
+    return next_.value + count.value <= window_.size.value && handed_out_ + count <= limit_;
+  }
+
   std::function<void()> before_release_;
   const Backing backing_;
   uintptr_t mapping_ = 0;
@@ -162,6 +176,8 @@ class FakePageSource final : public PageSource {
   PageCount limit_{SIZE_MAX};
   PageCount handed_out_{0};
   size_t grow_calls_ = 0;
+  size_t foresight_calls_ = 0;
+  Foresight foresight_ = Foresight::kNone;
   size_t grow_countdown_ = 0;
   bool grow_fails_for_good_ = false;
   bool hide_continuation_ = false;

@@ -221,6 +221,8 @@ TEST(OsPageSource, GrowsWithoutAMappingMore) {
       pointer(source, a.pages.first)[0] = 1;
       pointer(source, a.pages.end())[-1] = 1;
     }
+    // So large a request is tried beforehand, which takes a mapping.
+    if (!heap.allocate(pages_for(kGiB), {1}, Growth::kAllowed).ok()) return 6;
     heap.check_invariants();
     // Room for the records came out of the heap's growth and is memory.
     if (arena.mapped_bytes() < mapped_before + 64 * kMiB) return 4;
@@ -276,6 +278,41 @@ TEST(OsPageSource, WhatIsRefusedLeavesNoAddressesBehind) {
   for (const Behind behind : {Behind::kFree, Behind::kTaken}) {
     EXPECT_EQ(in_child([behind] { return refuse_beyond_the_arena(behind); }), 0);
   }
+}
+
+// Whether the source finds out what the limit refuses, without a trace.
+int foresee_under(decltype(RLIMIT_AS) resource) {
+  OsPageSource source;
+  if (!source.open() || source.grow(kChunk).count != kChunk) return 1;
+  const size_t mapped = address_space_bytes();
+  if (!source.can_grow(pages_for(4 * kGiB)) || address_space_bytes() != mapped) return 2;
+  // Of the whole, data is a part.
+  const rlimit limit{mapped + kGiB, RLIM_INFINITY};
+  if (setrlimit(resource, &limit) != 0) return 3;
+  if (source.can_grow(pages_for(4 * kGiB)) || address_space_bytes() != mapped) return 4;
+  if (!source.can_grow(pages_for(kGiB / 2)) || address_space_bytes() != mapped) return 5;
+  return source.grow(pages_for(kGiB / 2)).count == pages_for(kGiB / 2) ? 0 : 6;
+}
+
+TEST(OsPageSource, ForeseesWhatALimitRefuses) {
+  if (has_a_sanitizers_shadow()) GTEST_SKIP() << "a sanitizer lets no such limit be set";
+  EXPECT_EQ(in_child([] { return foresee_under(RLIMIT_AS); }), 0);
+  EXPECT_EQ(in_child([] { return foresee_under(RLIMIT_DATA); }), 0);
+}
+
+TEST(OsPageSource, ForesightBacksNothingWhereMemoryIsLocked) {
+  if (has_a_sanitizers_shadow()) GTEST_SKIP() << "a sanitizer's shadow cannot be locked";
+  const int result = in_child([] {
+    OsPageSource source;
+    if (!source.open() || mlockall(MCL_FUTURE) != 0) return 0;
+    rusage before{};
+    rusage after{};
+    getrusage(RUSAGE_SELF, &before);
+    (void)source.can_grow(pages_for(256 * kMiB));
+    getrusage(RUSAGE_SELF, &after);
+    return after.ru_maxrss - before.ru_maxrss < 64 * 1024 ? 0 : 1;
+  });
+  EXPECT_EQ(result, 0);
 }
 
 TEST(OsPageSource, ReservesWhatTheCurrentArenaLacks) {

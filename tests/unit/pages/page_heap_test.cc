@@ -160,6 +160,32 @@ TEST(PageHeap, GrowsGeometricallyButExactlyWhenThatIsRefused) {
   test.heap.check_invariants();
 }
 
+TEST(PageHeap, MapsNoRecordsForWhatTheSourceCannotGive) {
+  TestHeap test;
+  using Foresight = testing::FakePageSource::Foresight;
+  ASSERT_TRUE(test.allocate(1).ok());
+  test.source.limit_to({16 * kPagesPerChunk});
+  test.source.set_foresight(Foresight::kAll);
+  const size_t mapped = test.arena.mapped_bytes();
+  const size_t grow_calls = test.source.grow_calls();
+  EXPECT_FALSE(test.allocate(1000 * kPagesPerChunk).ok());
+  EXPECT_EQ(test.source.foresight_calls(), 1u);
+  EXPECT_EQ(test.source.grow_calls(), grow_calls);
+  EXPECT_EQ(test.arena.mapped_bytes(), mapped);
+  EXPECT_EQ(test.heap.stats().grow_refusals, 1u);
+  // A usual step asks for nothing beforehand, and what is found out too late is undone.
+  EXPECT_FALSE(test.allocate(16 * kPagesPerChunk).ok());
+  EXPECT_EQ(test.source.foresight_calls(), 1u);
+  test.source.set_foresight(Foresight::kNone);
+  EXPECT_FALSE(test.allocate(1000 * kPagesPerChunk).ok());
+  EXPECT_LE(test.arena.mapped_bytes(), mapped + (size_t{1} << 20));
+  test.source.limit_to({SIZE_MAX});
+  test.source.set_foresight(Foresight::kAll);
+  EXPECT_TRUE(test.allocate(1000 * kPagesPerChunk).ok());
+  EXPECT_EQ(test.source.foresight_calls(), 3u);
+  test.heap.check_invariants();
+}
+
 TEST(PageHeap, AsksForNoHugePagesUnlessToldSo) {
   TestHeap test;
   ASSERT_TRUE(test.allocate(4 * 512).ok());
