@@ -100,7 +100,8 @@ PageHeap::Recorded PageHeap::take_recorded(PageCount count, PageCount alignment,
 bool PageHeap::may_wait_for(PageCount count) const {
   PageCount in_hands;
   for (const Release& release : releases_) in_hands += release.pages.count;
-  return in_hands.value > 0 && count <= count_of(free_retained_) + count_of(released_);
+  return in_hands.value > 0 && may_come_into_use(count) &&
+         count <= count_of(free_retained_) + count_of(released_);
 }
 
 PageAllocation PageHeap::allocate_locked(PageCount count, PageCount alignment, Growth growth) {
