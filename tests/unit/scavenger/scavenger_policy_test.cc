@@ -101,7 +101,7 @@ size_t free_block_by_block(Fixture& test) {
 }
 
 TEST(ScavengerPolicy, WhereNoThreadRunsFreesKeepTheLimit) {
-  for (const uint64_t scavenger : {0, 1}) {
+  for (const uint64_t scavenger : {uint64_t{0}, uint64_t{1}}) {
     Fixture test;
     ASSERT_TRUE(test.options.set(Option::kScavenger, scavenger));
     test.page_heap.limit().set_wanted({10 * kMiB}, LimitKind::kSoft);
