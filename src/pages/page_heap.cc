@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "platform/system.h"
+#include "platform/thread.h"
 
 namespace spanmalloc {
 
@@ -23,7 +24,7 @@ constexpr size_t kGrowthDivisor = 8;
 constexpr PageCount kHugePageThreshold{kPagesPerChunk};
 
 // How long, and how often, a request that would be refused waits for pages that other threads are
-// giving back to the system: a tenth of a second in all.
+// giving back to the system: a quarter of a second in all, with what the kernel adds.
 constexpr uint64_t kWaitNs = 50'000;
 constexpr int kMostWaits = 2000;
 
@@ -73,7 +74,8 @@ PageHeap::Recorded PageHeap::allocate_recorded(PageCount count, PageCount alignm
   for (int waits = 0;; ++waits) {
     {
       MutexLock lock(mutex_);
-      taken = take_recorded(count, alignment, growth, records);
+      // What the system has refused once it would refuse again.
+      taken = take_recorded(count, alignment, waits == 0 ? growth : Growth::kForbidden, records);
       const bool is_refused = taken.record == nullptr && growth == Growth::kAllowed;
       if (!is_refused || waits == kMostWaits || !may_wait_for(count)) break;
     }
@@ -97,9 +99,13 @@ PageHeap::Recorded PageHeap::take_recorded(PageCount count, PageCount alignment,
   return {};
 }
 
-bool PageHeap::may_wait_for(PageCount count) const {
+bool PageHeap::may_wait_for(PageCount count) {
+  recover_if_due();
   PageCount in_hands;
-  for (const Release& release : releases_) in_hands += release.pages.count;
+  for (const Release& release : releases_) {
+    // A handler may have interrupted this thread with pages in its hands.
+    if (release.thread != platform::thread_number()) in_hands += release.pages.count;
+  }
   return in_hands.value > 0 && may_come_into_use(count) &&
          count <= count_of(free_retained_) + count_of(released_);
 }

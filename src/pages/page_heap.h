@@ -250,8 +250,8 @@ class PageHeap {
       SPANMALLOC_REQUIRES(mutex_);
   Recorded take_recorded(PageCount count, PageCount alignment, Growth growth, RecordPool& records)
       SPANMALLOC_REQUIRES(mutex_);
-  // Whether so many pages are free, some of them in the hands of threads that give them back.
-  bool may_wait_for(PageCount count) const SPANMALLOC_REQUIRES(mutex_);
+  // Whether so many pages are free, some of them in the hands of other threads that give them back.
+  bool may_wait_for(PageCount count) SPANMALLOC_REQUIRES(mutex_);
   PageAllocation allocate_at_locked(PageRange wanted, Growth growth) SPANMALLOC_REQUIRES(mutex_);
   void free_locked(PageRange pages, Backing backing) SPANMALLOC_REQUIRES(mutex_);
   PageAllocation take(PageCount count, PageCount alignment) SPANMALLOC_REQUIRES(mutex_);
