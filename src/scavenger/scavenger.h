@@ -244,7 +244,7 @@ class Scavenger {
   // Set when the thread has ended for want of work, or was lost to a fork: frees give back what
   // they make free.
   std::atomic<bool> has_ended_{false};
-  // Set by such a free, and the bytes that all of them gave back.
+  // Set by such a free that gave much back, and the bytes that all of them gave back.
   std::atomic<bool> freed_without_thread_{false};
   std::atomic<size_t> given_back_by_frees_{0};
   // Set when the thread has ended or was lost to a fork: mallocs look whether it is needed again.

@@ -177,7 +177,8 @@ void Scavenger::keep_limit() {
   (void)page_heap_.scavenge(Bytes{idle}, ScavengeMode::kForced, PageHeap::Refused::kLeftAlone);
 }
 
-// A child that has just been forked may be about to call exec or to end: it pays for nothing.
+// A child that has just been forked may be about to call exec or to end: it pays for nothing but a
+// memory limit.
 bool Scavenger::is_new_child() const {
   const uint64_t forked_at = forked_at_ns_.load(std::memory_order_relaxed);
   return forked_at != 0 && !epoch_is_over(forked_at, clock_.monotonic_ns());
@@ -191,7 +192,6 @@ bool Scavenger::frees_give_back() const {
 // No malloc may follow, so nobody else would do it.
 void Scavenger::give_back_freed() {
   if (is_new_child()) return;
-  freed_without_thread_.store(true, std::memory_order_relaxed);
   count_shared_write();
   if (ticking_.exchange(true, std::memory_order_acquire)) return;
   if (centrals_.depot_bytes() > kWakeBytes) (void)limit_keeper_.drain(key_);
@@ -203,6 +203,8 @@ void Scavenger::give_back_freed() {
       holes_.release_some(hole_cursor_, HoleReleaser::Rest::kNone, HoleReleaser::Caller::kMalloc);
   hole_cursor_ = progress.next == kNoPage ? PageNumber{} : progress.next;
   given_back += progress.released;
+  // A thread is worth it for more than that.
+  if (given_back.value >= kWakeBytes) freed_without_thread_.store(true, std::memory_order_relaxed);
   given_back_by_frees_.fetch_add(given_back.value, std::memory_order_relaxed);
   ticking_.store(false, std::memory_order_release);
 }
@@ -261,8 +263,9 @@ void Scavenger::send_thread_away() {
   if (platform::shares_memory_with_parent()) return;
   sent_away_.fetch_add(1, std::memory_order_relaxed);
   if (is_background_thread()) return;
-  // Some may have ended without a word.
-  if (live_threads() > 1 && !platform::has_late_filter()) {
+  // Some may have ended without a word. A handler may have interrupted whoever looks after them.
+  if (live_threads() > 1 && !platform::has_late_filter() &&
+      !registry_.mutex().held_by_this_thread()) {
     (void)registry_.take_back_all_left();
     note_unseen_ends();
   }
@@ -469,10 +472,11 @@ void Scavenger::forget_thread(size_t threads) {
   given_back_by_frees_.store(0, std::memory_order_relaxed);
   // What frees of the parent gave back is no work of the child's.
   freed_without_thread_.store(false, std::memory_order_relaxed);
-  // A child may only free. Of a heap that never had a thread, it keeps what its parent would keep.
-  if (has_thread() || page_heap_.backed_bytes() >= kStartBytes) {
-    has_ended_.store(true, std::memory_order_relaxed);
-  }
+  // A child may only free. Of a heap that never had a thread, it keeps what its parent would keep;
+  // so does one that can start none, since nobody would take over from its frees.
+  const bool had_thread = has_ended_.load(std::memory_order_relaxed) || has_thread() ||
+                          page_heap_.backed_bytes() >= kStartBytes;
+  has_ended_.store(had_thread && !platform::shares_memory_with_parent(), std::memory_order_relaxed);
   forked_at_ns_.store(clock_.monotonic_ns(), std::memory_order_relaxed);
   live_threads_.store(threads, std::memory_order_relaxed);
   // A pressure callback may fork: its thread is then the only one of the child.

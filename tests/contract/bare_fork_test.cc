@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "contract/expect.h"
 #include "contract/process.h"
@@ -57,6 +58,25 @@ int child_of_clone(void*) {
   contract::failures = 0;
   use_heap();
   return contract::has_failed() ? 1 : 0;
+}
+
+constexpr size_t kRoundBlocks = 20000;
+constexpr size_t kRoundBytes = 600;
+
+void take_and_free() {
+  static void* blocks[kRoundBlocks];
+  for (void*& block : blocks) {
+    block = malloc(kRoundBytes);
+    REQUIRE(block != nullptr);
+    memset(block, 1, kRoundBytes);
+  }
+  for (void* block : blocks) free(block);
+}
+
+size_t page_faults() {
+  rusage usage{};
+  EXPECT(getrusage(RUSAGE_SELF, &usage) == 0);
+  return static_cast<size_t>(usage.ru_minflt);
 }
 
 pid_t make_by_clone() {
@@ -136,6 +156,32 @@ CASE(children_of_bare_forks_fork) {
 }
 
 // As in a handler of a crash, which stops the others first.
+// They get no thread, so nobody else knows what they need again a moment later.
+CASE(children_of_bare_forks_keep_what_they_use_again) {
+  const auto set_option = reinterpret_cast<int (*)(const char*, uint64_t)>(
+      dlsym(RTLD_DEFAULT, "spanmalloc_set_option"));
+  if (set_option == nullptr) return;
+  EXPECT_EQ(set_option("epoch_ms", 300), 0);
+  constexpr size_t kLiveBytes = 64 * contract::kMiB;
+  void* live = malloc(kLiveBytes);
+  REQUIRE(live != nullptr);
+  memset(live, 1, kLiveBytes);
+  const pid_t child = bare_fork();
+  if (child == 0) {
+    contract::failures = 0;
+    contract::sleep_milliseconds(400);
+    for (int round = 0; round < 2; ++round) take_and_free();
+    const size_t before = page_faults();
+    for (int round = 0; round < 8; ++round) take_and_free();
+    EXPECT(page_faults() - before < 3 * kRoundBlocks * kRoundBytes / 4096);
+    _exit(contract::has_failed() ? 1 : 0);
+  }
+  int status = -1;
+  EXPECT(waitpid(child, &status, 0) == child && status == 0);
+  free(live);
+  EXPECT_EQ(set_option("epoch_ms", 10), 0);
+}
+
 CASE(a_bare_fork_waits_for_no_thread_that_is_stopped_for_good) {
   if (contract::not_promised_by_libc()) return;
   if (dlsym(RTLD_DEFAULT, "_Fork") == nullptr) return;

@@ -282,6 +282,18 @@ TEST(ScavengerThread, TheChildOfAForkThatOnlyFreesGivesBackOnceItHasLivedForAnEp
   EXPECT_FALSE(test.scavenger.has_thread());
 }
 
+TEST(ScavengerThread, FreesThatGiveLittleBackAreNoWorkForAThread) {
+  Fixture test;
+  Span* kept = test.new_large(40 * kMiB);
+  ASSERT_NE(kept, nullptr);
+  (void)test.scavenger.run_epoch(kAllWork);
+  test.scavenger.forget_thread(1);
+  test.clock.advance(test.options[Option::kEpochMilliseconds] * kNsPerMs);
+  for (int call = 0; call < 100; ++call) test.scavenger.note_depot_grown();
+  test.scavenger.note_allocation();
+  EXPECT_FALSE(test.scavenger.has_thread());
+}
+
 // What such a heap's frees would give back, its mallocs would take again.
 TEST(ScavengerThread, TheChildOfAForkWithASmallHeapKeepsWhatItsParentWouldKeep) {
   Fixture test;
