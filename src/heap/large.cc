@@ -21,9 +21,9 @@ constexpr size_t kReleaseAtFreeBytes = size_t{32} << 20;
 // Below this a block is cleared without asking how much of it must be.
 constexpr size_t kReleaseToZeroBytes = size_t{1} << 20;
 
-// From here on moving page tables is cheaper than copying: 128 KiB copy in about 10 us, two
-// system calls take about 2 us.
-constexpr size_t kMovePagesBytes = size_t{128} << 10;
+// Below this copying takes about as long as what a move has others do: whoever uses the place that
+// it leaves faults its memory in anew. And each move costs the process mappings.
+constexpr size_t kMovePagesBytes = size_t{1} << 20;
 
 Span* new_span(PageCount count, PageCount alignment) {
   SpanAllocator& spans = heap.spans();
@@ -62,9 +62,19 @@ Span* new_span_with_room(PageCount count) {
   return span;
 }
 
+// A move throws away what the target is backed by, and leaves its place without memory: where both
+// are used time and again, copying between them is many times cheaper. So pages move to where a
+// copy would have to fault most of them in, and blocks that go back when they are freed move
+// always.
+bool is_worth_moving(const Span* from, const Span* to) {
+  const size_t bytes = from->bytes().value;
+  return bytes >= kReleaseAtFreeBytes ||
+         (bytes >= kMovePagesBytes && to->zero_pages().value >= from->pages().count.value / 2);
+}
+
 platform::MoveResult move_pages(const Span* from, const Span* to) {
   const size_t bytes = from->bytes().value;
-  if (bytes < kMovePagesBytes) return platform::MoveResult::kRefused;
+  if (!is_worth_moving(from, to)) return platform::MoveResult::kRefused;
   count_shared_write();
   return platform::move_pages(from->base(), to->base(), bytes, OsPageSource::kName);
 }

@@ -1,5 +1,6 @@
 // Blocks of megabytes: growth by realloc, memory given back, alignment.
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include "contract/expect.h"
 #include "contract/process.h"
@@ -12,6 +13,25 @@ using contract::is_filled;
 using contract::is_zero;
 using contract::kMiB;
 using contract::resident_bytes;
+
+size_t page_faults() {
+  rusage usage{};
+  EXPECT(getrusage(RUSAGE_SELF, &usage) == 0);
+  return static_cast<size_t>(usage.ru_minflt);
+}
+
+// A block that is written, grows past one that lies behind it, and is written again.
+void grow_and_free(size_t from, size_t to) {
+  auto* block = static_cast<char*>(malloc(from));
+  REQUIRE(block != nullptr);
+  memset(block, 1, from);
+  void* behind = malloc(200000);
+  block = static_cast<char*>(realloc(block, to));
+  REQUIRE(block != nullptr);
+  memset(block + from, 1, to - from);
+  free(behind);
+  free(block);
+}
 
 }  // namespace
 
@@ -51,6 +71,15 @@ CASE(growth_by_small_steps_is_not_quadratic) {
   const double seconds = contract::now() - start;
   contract::say("growth of 64 to 300 MiB by 256 KiB: %.2f s", seconds);
   EXPECT(seconds < 6);
+}
+
+// Memory that was used a moment ago is used again, wherever the blocks lie.
+CASE(blocks_that_grow_time_and_again_use_the_same_memory) {
+  for (int round = 0; round < 4; ++round) grow_and_free(2 * kMiB, 5 * kMiB);
+  const size_t before = page_faults();
+  for (int round = 0; round < 40; ++round) grow_and_free(2 * kMiB, 5 * kMiB);
+  // A twentieth of the pages that were written.
+  EXPECT(page_faults() - before < 40 * (5 * kMiB / 4096) / 20);
 }
 
 CASE(shrinking_gives_memory_back) {

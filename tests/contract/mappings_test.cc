@@ -152,6 +152,25 @@ CASE(a_block_that_moves_again_and_again_uses_few_mappings) {
   }
 }
 
+CASE(blocks_that_moved_once_leave_few_mappings) {
+  if (contract::not_promised_by_libc()) return;
+  constexpr size_t kGrown = 3000;
+  static void* blocks[2 * kGrown];
+  const size_t before = count_mappings();
+  for (size_t i = 0; i < kGrown; ++i) {
+    blocks[2 * i] = malloc(140000);
+    blocks[2 * i + 1] = malloc(140000);
+    REQUIRE(blocks[2 * i] != nullptr && blocks[2 * i + 1] != nullptr);
+    memset(blocks[2 * i], 1, 140000);
+  }
+  for (size_t i = 0; i < kGrown; ++i) {
+    blocks[2 * i] = realloc(blocks[2 * i], 280000);
+    REQUIRE(blocks[2 * i] != nullptr);
+  }
+  EXPECT(count_mappings() < before + 300);
+  for (void* block : blocks) free(block);
+}
+
 CASE(a_million_blocks_use_few_mappings) {
   static void* block[1000000];
   const size_t before = count_mappings();
