@@ -72,7 +72,8 @@ SENTENCES = {
     "double_free_deferred_in_span": ("free", [double(64)]),
     "double_free_large": ("free", FREED_LARGE),
     "double_free_huge": ("free", FREED_HUGE),
-    "double_free_huge_at_once": ("free", FREED_HUGE),
+    # Under hardening the sizes of a block are looked at before its memory goes.
+    "double_free_huge_at_once": ("free", FREED_HUGE + [is_free(200 * MIB)]),
     "double_free_after_realloc": ("free", [double(64)]),
     "double_delete": ("(?:free|operator delete)", [double(64)]),
     "realloc_freed": ("realloc", [is_free(64)]),
