@@ -23,9 +23,8 @@ constexpr size_t kGrowthDivisor = 8;
 // A process that never needs more than this stays without huge pages.
 constexpr PageCount kHugePageThreshold{kPagesPerChunk};
 
-// How long, and how often, a request that would be refused waits for pages that other threads are
-// giving back to the system: a quarter of a second in all, with what the kernel adds.
-constexpr uint64_t kWaitNs = 50'000;
+// How often a request that would be refused waits for pages that other threads are giving back to
+// the system: a quarter of a second in all, with what the kernel adds.
 constexpr int kMostWaits = 2000;
 
 PageCount round_up_to_chunks(PageCount count) {

@@ -228,6 +228,8 @@ class PageHeap {
     PageCount already_released{};
   };
   static constexpr size_t kMaxReleases = 4;
+  // How long a thread sleeps that waits for pages in the hands of others, before it looks again.
+  static constexpr uint64_t kWaitNs = 50'000;
 
   static size_t bytes_of(const std::atomic<size_t>& pages) {
     return pages.load(std::memory_order_relaxed) << kPageShift;

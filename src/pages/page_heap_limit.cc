@@ -16,9 +16,8 @@ namespace {
 constexpr size_t kAheadBytes = size_t{256} << 10;
 // Given back at most for growth that no limit forbids: well under a millisecond.
 constexpr size_t kMaxGrowthPayment = size_t{2} << 20;
-// Under a hard limit, how often and how long a thread waits for others that are giving back.
+// Under a hard limit, how often a thread waits for others that are giving back.
 constexpr int kAttempts = 8;
-constexpr uint64_t kWaitNs = 50'000;
 
 }  // namespace
 

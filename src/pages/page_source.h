@@ -27,8 +27,8 @@ struct AddressWindow {
 
 class PageSource {
  public:
-  // False when grow(at_least) would be refused as far as the source can find out, which may take
-  // system calls and leaves nothing mapped. Called under the page heap's lock.
+  // False when grow(at_least) would be refused as far as the source can find out. May take system
+  // calls; what is mapped for them goes again. Called under the page heap's lock.
   virtual bool can_grow(PageCount) { return true; }
 
   // Prepared memory that reads as zero: whole chunks, aligned to a chunk, at least `at_least`

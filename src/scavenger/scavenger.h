@@ -241,8 +241,8 @@ class Scavenger {
   LimitKeeper limit_keeper_;
   GrowthPayment growth_payment_;
 
-  // Set when the thread has ended for want of work, or was lost to a fork: frees give back what
-  // they make free.
+  // Set when the thread has ended for want of work, or when a fork lost it, or a large heap, to a
+  // child that may start one: frees give back what they make free.
   std::atomic<bool> has_ended_{false};
   // Set by such a free that gave much back, and the bytes that all of them gave back.
   std::atomic<bool> freed_without_thread_{false};
