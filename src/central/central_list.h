@@ -21,6 +21,8 @@ struct CentralStats {
   size_t free_bytes = 0;   // free objects of spans with room
   size_t partly_used_spans = 0;
   size_t spans = 0;
+  size_t objects = 0;     // of all spans, used or free
+  size_t span_bytes = 0;  // with what lies behind the last objects
 };
 
 // What is kept of one size class. All zero at first, so that the states of all classes cost a
@@ -32,8 +34,9 @@ struct alignas(platform::kCacheLineBytes) CentralState {
   size_t free_objects SPANMALLOC_GUARDED_BY(mutex) = 0;
   Depot depot SPANMALLOC_GUARDED_BY(mutex);
   std::atomic<size_t> depot_bytes{0};
-  // Spans of the class, full ones too.
+  // Spans of the class, full ones too, and how many of them are shorter than the others.
   std::atomic<size_t> span_count{0};
+  std::atomic<size_t> short_span_count{0};
 };
 
 // Free objects of one span, lent to whoever gives back the memory that they lie on. `span` is
@@ -142,6 +145,9 @@ class CentralList {
   // soon, and are had for less in one call than fault by fault (0.80 of the time of a first touch).
   static constexpr size_t kSpansBeforePopulating = 16;
 
+  // While a class has fewer spans than this, new ones are short.
+  static constexpr size_t kShortSpans = 4;
+
   // Objects drained under one hold of the lock; a drain of a full magazine takes several.
   static constexpr size_t kDrainBatch = 64;
 
@@ -151,6 +157,9 @@ class CentralList {
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
   Span* span_with_room() const SPANMALLOC_REQUIRES(state_.mutex);
+  // Notes that there is a span more; returns how many there were before.
+  size_t note_made(const Span* span) const;
+  void note_ended(const Span* span) const;
   Claim claim_from(Span* span, size_t limit, size_t skip = 0) const;
   // Objects of magazines with their spans, of each magazine so many as `lane_size` in a row. They
   // are looked up without the lock, since to follow cold links and find records waits for memory,

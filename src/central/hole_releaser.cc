@@ -91,14 +91,17 @@ HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Rest rest, Ca
   Batch batch;
   PageNumber page = page_heap_.first_mapped_page(from);
   const AddressWindow window = page_heap_.window();
+  const Span* last = nullptr;
   for (size_t visited = 0;
        page != kNoPage && visited < most_pages && !batch.is_full(most_pieces);) {
     Span* span = page_map_.find(window.address(page));
     const SizeClass size_class = span != nullptr ? span->size_class() : kNoSizeClass;
     size_t step = 1;
-    if (size_class != kNoSizeClass && is_candidate(span, rest)) {
+    // The step may end in the span that was looked at last.
+    if (size_class != kNoSizeClass && span != last && is_candidate(span, rest)) {
       if (centrals_[size_class].lend_holes(span, loans_[batch.loan_count])) collect(batch);
-      step = kSizeClasses[size_class].span_pages;
+      last = span;
+      step = kSizeClasses[size_class].short_span_pages;
     }
     visited += step;
     page = page + PageCount{step};

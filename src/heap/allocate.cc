@@ -34,8 +34,12 @@ SPANMALLOC_NOINLINE Claim refill(SizeClass size_class, size_t limit) {
 // Whether an object of the class starts here. Read out of the page map alone, since records of
 // spans have grown cold in a large heap. REQUIRES: the address has that class.
 SPANMALLOC_ALWAYS_INLINE bool is_object_start(uintptr_t address, SizeClass size_class) {
-  return is_object_offset(size_class, address - heap.page_map().small_span_base(address),
-                          kSizeClasses[size_class].objects_per_span);
+  const SizeClassInfo& info = kSizeClasses[size_class];
+  const size_t offset = address - heap.page_map().small_span_base(address);
+  if (!is_object_offset(size_class, offset, info.objects_per_span)) return false;
+  // Here a short span ends; only its record tells whether this is one.
+  if (SPANMALLOC_LIKELY(offset != info.objects_per_short_span * info.object_bytes)) return true;
+  return heap.page_map().find(address)->is_object_start(address);
 }
 
 }  // namespace

@@ -107,7 +107,8 @@ void Heap::apply_fixed_options() {
   // Before the options are known, blocks have ends as well.
   spans_.set_protection({.zeroes_new_spans = hardening_.has_ends(),
                          .most_guards = hardening_.has_guards() ? most_guards() : PageCount{},
-                         .released_reads_zero = !releases_lazily});
+                         .released_reads_zero = !releases_lazily,
+                         .has_short_spans = !hardening_.delays()});
   page_source_.set_release_way(releases_lazily ? OsPageSource::ReleaseWay::kLazily
                                                : OsPageSource::ReleaseWay::kAtOnce);
 }

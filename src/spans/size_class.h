@@ -11,7 +11,8 @@
 //
 // A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except
 // that it has no more than 512 objects. It is made longer until what remains behind its last object
-// is at most 1/32 of it.
+// is at most 1/32 of it. The first spans of a class are short: for them 16 KiB do. So a program
+// with blocks of many sizes and few of each gives the pages of one size to another sooner.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
 #define SPANMALLOC_SPANS_SIZE_CLASS_H_
 
@@ -50,13 +51,19 @@ inline constexpr size_t kMaxObjectsPerSpan = 512;
 
 inline constexpr int kReciprocalShift = 40;
 
+// The first spans of a class are short.
+enum class SpanLength : uint8_t { kShort, kFull };
+
 struct SizeClassInfo {
   uint32_t object_bytes;
   uint32_t span_pages;
+  // Of a short span; as many as of the others where eight objects take more than 16 KiB.
+  uint32_t short_span_pages;
   // ceil(2^40 / object_bytes): (offset * reciprocal) >> 40 is offset / object_bytes for every
   // offset in a span (Lemire, Kaser, Kurz 2019; verified for every class and offset by a test).
   uint64_t reciprocal;
   uint32_t objects_per_span;
+  uint32_t objects_per_short_span;
   // Objects of a full magazine: 32 KiB of them, 8 at least, 512 at most.
   uint16_t magazine_capacity;
   // Objects that a thread cache claims from a span at a time at most: 32 KiB, one, or one 64-bit
@@ -64,11 +71,20 @@ struct SizeClassInfo {
   uint16_t claim_limit;
   // Index of the object at which the first span of the class begins to be handed out.
   uint16_t color;
+
+  constexpr PageCount pages_of(SpanLength length) const {
+    return PageCount{length == SpanLength::kShort ? short_span_pages : span_pages};
+  }
+  // Objects of a span of so many pages, which are those of either length.
+  constexpr size_t objects_in(PageCount pages) const {
+    return pages.value == span_pages ? objects_per_span : objects_per_short_span;
+  }
 };
 
 namespace size_class_detail {
 
 constexpr size_t kMinSpanBytes = size_t{32} << 10;
+constexpr size_t kMinShortSpanBytes = size_t{16} << 10;
 constexpr size_t kWishedObjects = 8;
 constexpr size_t kMaxWishedSpanBytes = size_t{128} << 10;
 constexpr size_t kTailDivisor = 32;
@@ -78,9 +94,9 @@ constexpr size_t clamp(size_t value, size_t low, size_t high) {
   return value < low ? low : value > high ? high : value;
 }
 
-constexpr size_t span_pages(size_t object_bytes) {
+constexpr size_t span_pages(size_t object_bytes, size_t min_span_bytes) {
   const size_t most = object_bytes * kMaxObjectsPerSpan;
-  const size_t least = most < kMinSpanBytes ? most : kMinSpanBytes;
+  const size_t least = most < min_span_bytes ? most : min_span_bytes;
   const size_t wished = clamp(object_bytes * kWishedObjects, least, kMaxWishedSpanBytes);
   const size_t smallest = pages_for(wished).value;
   size_t best = smallest;
@@ -105,11 +121,12 @@ constexpr size_t span_pages(size_t object_bytes) {
 // is nearest to a step further than that of the class before. The step is an odd number of lines,
 // so no 64 classes in a row wish for the same line. A few small objects touch one page as ever,
 // since the rest of the first page comes next.
-constexpr size_t color(size_t size_class, size_t object_bytes, size_t claim_limit) {
+constexpr size_t color(size_t size_class, size_t object_bytes, size_t most_candidates) {
   constexpr size_t kCachePageBytes = size_t{4} << 10;
   constexpr size_t kStepBytes = 15 * platform::kCacheLineBytes;
-  const size_t candidates =
-      object_bytes <= kMaxLinearBytes ? clamp(kCachePageBytes / object_bytes, 1, 64) : claim_limit;
+  const size_t candidates = object_bytes <= kMaxLinearBytes
+                                ? clamp(kCachePageBytes / object_bytes, 1, 64)
+                                : most_candidates;
   const size_t wished = size_class * kStepBytes % kCachePageBytes;
   size_t first = 0;
   size_t least_distance = kCachePageBytes;
@@ -125,16 +142,21 @@ constexpr size_t color(size_t size_class, size_t object_bytes, size_t claim_limi
 }
 
 constexpr SizeClassInfo make_info(size_t size_class, size_t object_bytes) {
-  const size_t pages = span_pages(object_bytes);
+  const size_t pages = span_pages(object_bytes, kMinSpanBytes);
+  const size_t short_pages = span_pages(object_bytes, kMinShortSpanBytes);
+  const size_t short_objects = short_pages * kPageBytes / object_bytes;
   const size_t claim_limit = clamp(kMagazineBytes / object_bytes, 1, 64);
+  const size_t most_candidates = clamp(claim_limit, 1, short_objects);
   return {
       .object_bytes = static_cast<uint32_t>(object_bytes),
       .span_pages = static_cast<uint32_t>(pages),
+      .short_span_pages = static_cast<uint32_t>(short_pages),
       .reciprocal = ((uint64_t{1} << kReciprocalShift) + object_bytes - 1) / object_bytes,
       .objects_per_span = static_cast<uint32_t>(pages * kPageBytes / object_bytes),
+      .objects_per_short_span = static_cast<uint32_t>(short_objects),
       .magazine_capacity = static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, 8, 512)),
       .claim_limit = static_cast<uint16_t>(claim_limit),
-      .color = static_cast<uint16_t>(color(size_class, object_bytes, claim_limit)),
+      .color = static_cast<uint16_t>(color(size_class, object_bytes, most_candidates)),
   };
 }
 

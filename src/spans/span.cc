@@ -16,7 +16,7 @@ void Span::start_small(PageRange pages, uintptr_t base, SizeClass size_class,
   size_class_.store(size_class, std::memory_order_relaxed);
   content_ = content;
   set_guards({});
-  object_count_ = static_cast<uint16_t>(info.objects_per_span);
+  object_count_ = static_cast<uint16_t>(info.objects_in(pages.count));
   free_count_ = object_count_;
   first_free_word_ = 0;
   unsealed_words_ = 0;
@@ -99,10 +99,13 @@ Claim Span::claim(size_t limit, size_t skip) {
 void Span::check_invariants() const {
   SPANMALLOC_CHECK(state() == SpanState::kSmall, "only a small span has free bits");
   const SizeClassInfo& info = kSizeClasses[size_class()];
-  SPANMALLOC_CHECK(object_count_ == info.objects_per_span, "span with a wrong object count");
-  SPANMALLOC_CHECK(pages_.count.value == info.span_pages, "span with a wrong page count");
+  SPANMALLOC_CHECK(pages_.count == info.pages_of(SpanLength::kFull) ||
+                       pages_.count == info.pages_of(SpanLength::kShort),
+                   "span with a wrong page count");
+  SPANMALLOC_CHECK(object_count_ == info.objects_in(pages_.count),
+                   "span with a wrong object count");
   size_t free = 0;
-  for (size_t word = 0; word < words_for(size_class()); ++word) {
+  for (size_t word = 0; word < word_count(); ++word) {
     const uint64_t bits = free_bits_[word];
     const size_t first = word * 64;
     const size_t here = object_count_ - first < 64 ? object_count_ - first : 64;
@@ -111,8 +114,7 @@ void Span::check_invariants() const {
     free += static_cast<size_t>(std::popcount(bits));
   }
   SPANMALLOC_CHECK(free == free_count_, "free count differs from the free bits");
-  SPANMALLOC_CHECK((unsealed_words_ & ~low_bits(words_for(size_class()))) == 0,
-                   "a mark behind the last word");
+  SPANMALLOC_CHECK((unsealed_words_ & ~low_bits(word_count())) == 0, "a mark behind the last word");
   SPANMALLOC_CHECK(is_lent_ || (released_units_ & ~holes()) == 0,
                    "memory of a used object was given back");
 }

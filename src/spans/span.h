@@ -50,11 +50,6 @@ struct Claim {
 // kernel's page, or of 1/64 of the span where that is more. Bit i of a mask stands for unit i.
 class Span {
  public:
-  // Words of free bits that the objects of a class need.
-  static constexpr size_t words_for(SizeClass size_class) {
-    return (kSizeClasses[size_class].objects_per_span + 63) / 64;
-  }
-
   // Makes the record a span of free objects.
   void start_small(PageRange pages, uintptr_t base, SizeClass size_class, MemoryContent content);
   // Makes the record a span of one object, of whose pages `zero_pages` read as zero.
@@ -137,6 +132,9 @@ class Span {
     return (free_bits_[index / 64] >> (index % 64) & 1) != 0;
   }
 
+  // Whether it has fewer pages than most spans of its class.
+  bool is_short() const { return pages_.count.value < kSizeClasses[size_class()].span_pages; }
+
   // The units that are holes.
   uint64_t holes() const;
   // Those that are still backed by memory, as far as is known.
@@ -188,6 +186,8 @@ class Span {
   Span* previous = nullptr;
 
  private:
+  // Words of free bits that the objects need.
+  size_t word_count() const { return (size_t{object_count_} + 63) / 64; }
   size_t next_free(size_t index) const;
   size_t next_used(size_t index) const;
   void note_unsealed_word(size_t word) {
@@ -223,7 +223,7 @@ class Span {
   uintptr_t base_ = 0;
   PageRange pages_{};
   union {
-    // Of a small span. Only the words that the class needs are used.
+    // Of a small span. Only the words that its objects need are used.
     uint64_t free_bits_[kMaxObjectsPerSpan / 64] = {};
     // Of a large span.
     LargePart large_;

@@ -28,17 +28,20 @@ class SpanAllocator {
     PageCount most_guards;
     // False where memory that was given back may keep its content.
     bool released_reads_zero = true;
+    // False where there should be many places to choose a block's from.
+    bool has_short_spans = true;
   };
   void set_protection(Protection protection) {
     zeroes_new_spans_ = protection.zeroes_new_spans;
     released_reads_zero_ = protection.released_reads_zero;
+    has_short_spans_ = protection.has_short_spans;
     guards_.set_most(protection.most_guards);
   }
   size_t guard_bytes() const { return guards_.pages().bytes().value; }
 
-  // A span of free objects; nullptr when pages or metadata are refused, or when the heap would
-  // have to grow and must not.
-  Span* new_small(SizeClass size_class, Growth growth);
+  // A span of free objects, of this length if there are short ones; nullptr when pages or metadata
+  // are refused, or when the heap would have to grow and must not.
+  Span* new_small(SizeClass size_class, SpanLength length, Growth growth);
 
   // Backs a span of free objects by memory that is not backed yet. Takes no lock.
   void populate(const Span* span) { page_heap_.populate(span->pages()); }
@@ -127,6 +130,7 @@ class SpanAllocator {
   PageMap& page_map_;
   bool zeroes_new_spans_ = false;
   bool released_reads_zero_ = true;
+  bool has_short_spans_ = true;
   GuardBudget guards_;
   // Guarded by the page heap's lock.
   RecordPool records_;

@@ -75,7 +75,7 @@ bool Span::borrow(uint64_t units, ObjectBits& objects) {
       objects[index / 64] |= uint64_t{1} << (index % 64);
     }
   }
-  for (size_t word = 0; word < words_for(size_class()); ++word) {
+  for (size_t word = 0; word < word_count(); ++word) {
     SPANMALLOC_DCHECK((objects[word] & ~free_bits_[word]) == 0, "a hole with a used object");
     free_bits_[word] &= ~objects[word];
     free_count_ = static_cast<uint16_t>(free_count_ - std::popcount(objects[word]));
@@ -86,7 +86,7 @@ bool Span::borrow(uint64_t units, ObjectBits& objects) {
 
 uintptr_t Span::put_back(const ObjectBits& objects) {
   is_lent_ = false;
-  for (size_t word = words_for(size_class()); word-- > 0;) {
+  for (size_t word = word_count(); word-- > 0;) {
     if (objects[word] == 0) continue;
     if (const uint64_t twice = objects[word] & free_bits_[word]; twice != 0) {
       const size_t index = word * 64 + static_cast<size_t>(std::countr_zero(twice));

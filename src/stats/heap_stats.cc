@@ -19,16 +19,14 @@ void read_pages(Heap& from, HeapStats& stats) {
 }
 
 void read_class(const CentralList& central, SizeClass size_class, HeapStats& stats) {
-  const SizeClassInfo& info = kSizeClasses[size_class];
   const CentralStats shared = central.stats();
   ClassStats& of_class = stats.classes[size_class];
   of_class.cached = shared.depot_bytes;
   of_class.free_in_spans = shared.free_bytes;
   stats.free_in_spans += shared.free_bytes;
   stats.partly_used_spans += shared.partly_used_spans;
-  const size_t span_bytes = PageCount{info.span_pages}.bytes().value;
-  stats.small_spans += shared.spans * span_bytes;
-  stats.span_waste += shared.spans * (span_bytes - info.objects_per_span * info.object_bytes);
+  stats.small_spans += shared.span_bytes;
+  stats.span_waste += shared.span_bytes - shared.objects * kSizeClasses[size_class].object_bytes;
 }
 
 void read_thread_caches(Heap& from, HeapStats& stats) {

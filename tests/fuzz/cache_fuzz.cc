@@ -70,8 +70,7 @@ class ShadowCaches {
         return true;
       });
       const CentralStats stats = central.stats();
-      const size_t all =
-          stats.spans * kSizeClasses[live.size_class()].objects_per_span * live.object_bytes();
+      const size_t all = stats.objects * live.object_bytes();
       SPANMALLOC_CHECK(live.bytes() + cached + stats.depot_bytes + stats.free_bytes == all,
                        "objects are lost");
     }

@@ -71,8 +71,7 @@ class ShadowCentral {
         used += static_cast<size_t>(std::popcount(claim.bits)) * list.live.object_bytes();
       }
       const CentralStats stats = central.stats();
-      const size_t all = stats.spans * kSizeClasses[list.live.size_class()].objects_per_span *
-                         list.live.object_bytes();
+      const size_t all = stats.objects * list.live.object_bytes();
       SPANMALLOC_CHECK(stats.depot_bytes == depot_bytes(list), "bytes in a depot differ");
       SPANMALLOC_CHECK(stats.free_bytes + used == all, "objects are lost");
     }

@@ -65,6 +65,7 @@ class ShadowSpans {
  private:
   static constexpr size_t kBytes = size_t{24} << 20;
 
+  SpanLength any_length() { return input_.below(2) == 0 ? SpanLength::kShort : SpanLength::kFull; }
   Growth any_growth() { return input_.below(4) == 0 ? Growth::kForbidden : Growth::kAllowed; }
 
   static char* page_of(const Span* span, size_t page) {
@@ -93,7 +94,7 @@ class ShadowSpans {
 
   void make_small() {
     const auto size_class = static_cast<SizeClass>(1 + input_.below(kSizeClassCount - 1));
-    Span* span = parts_.spans.new_small(size_class, any_growth());
+    Span* span = parts_.spans.new_small(size_class, any_length(), any_growth());
     if (span == nullptr) return;
     Claim claim = span->claim(1);
     if (claim.content == MemoryContent::kZero) check_zero(span);

@@ -17,10 +17,10 @@ class ShadowSpan {
       : input_(input),
         size_class_(static_cast<SizeClass>(1 + input.below(kSizeClassCount - 1))),
         content_(input.below(2) == 0 ? MemoryContent::kZero : MemoryContent::kUnknown),
-        is_free_(kSizeClasses[size_class_].objects_per_span, true),
+        length_(input.below(2) == 0 ? SpanLength::kShort : SpanLength::kFull),
+        is_free_(info().objects_in(info().pages_of(length_)), true),
         was_used_(is_free_.size(), false) {
-    const PageRange pages{{1000}, {kSizeClasses[size_class_].span_pages}};
-    span_->start_small(pages, kBase, size_class_, content_);
+    span_->start_small({{1000}, info().pages_of(length_)}, kBase, size_class_, content_);
   }
 
   void step() {
@@ -46,7 +46,8 @@ class ShadowSpan {
   }
 
  private:
-  size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
+  const SizeClassInfo& info() const { return kSizeClasses[size_class_]; }
+  size_t object_bytes() const { return info().object_bytes; }
   uintptr_t address(size_t index) const { return kBase + index * object_bytes(); }
 
   // The lowest free objects of the first word that has any, at most `limit`.
@@ -89,6 +90,7 @@ class ShadowSpan {
   Input& input_;
   const SizeClass size_class_;
   const MemoryContent content_;
+  const SpanLength length_;
   SpanRecord span_ = make_span_record();
   std::vector<bool> is_free_;
   std::vector<bool> was_used_;

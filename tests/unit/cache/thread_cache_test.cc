@@ -105,8 +105,7 @@ TEST(ThreadCache, WhereListsAreNotedNobodyElseLooksIntoABlock) {
   EXPECT_EQ(expected, 0u) << "of the lists, others learn nothing";
   const size_t in_spans = test.centrals[kClass].stats().free_bytes;
   const size_t in_depot = test.centrals[kClass].depot_bytes();
-  expected = test.centrals[kClass].stats().spans * kSizeClasses[kClass].objects_per_span * 64 -
-             in_spans - in_depot;
+  expected = test.centrals[kClass].stats().objects * 64 - in_spans - in_depot;
   const PageRange pages{test.source.all().first, test.source.handed_out()};
   ASSERT_TRUE(platform::make_inaccessible(test.source.window().address(pages.first),
                                           pages.count.bytes().value));
@@ -392,7 +391,7 @@ TEST(ThreadCache, AgreesWithAModelUnderRandomUse) {
         parts.centrals[size_class].check_invariants();
         const CentralStats stats = parts.centrals[size_class].stats();
         const size_t object_bytes = kSizeClasses[size_class].object_bytes;
-        ASSERT_EQ(stats.spans * kSizeClasses[size_class].objects_per_span * object_bytes,
+        ASSERT_EQ(stats.objects * object_bytes,
                   (live.size() + cache.object_count(size_class)) * object_bytes +
                       stats.depot_bytes + stats.free_bytes);
       }

@@ -13,7 +13,7 @@ namespace spanmalloc::testing {
 namespace {
 
 const SizeClass kClass = size_class_of(512);
-const size_t kObjectsPerSpan = kSizeClasses[kClass].objects_per_span;
+const size_t kObjectsPerSpan = kSizeClasses[kClass].objects_per_short_span;
 
 TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
   CentralParts parts;
@@ -27,7 +27,7 @@ TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
 // As a block of a span that has ended, freed twice, when the pages serve another span by then.
 TEST(CentralListDeathTest, AnObjectOfASpanThatIsJustBeingMadeIsReported) {
   CentralParts parts;
-  Span* span = parts.spans.new_small(kClass, Growth::kAllowed);
+  Span* span = parts.spans.new_small(kClass, SpanLength::kFull, Growth::kAllowed);
   ASSERT_NE(span, nullptr);
   const Claim claim = span->claim(3, 0);
   const std::vector<FreeNode*> objects = objects_of(claim, kClass);

@@ -27,7 +27,10 @@ using testing::make_magazine;
 using testing::objects_of;
 
 const SizeClass kClass = size_class_of(512);
-const size_t kObjectsPerSpan = kSizeClasses[kClass].objects_per_span;
+// The first four spans are short.
+const size_t kObjectsPerSpan = kSizeClasses[kClass].objects_per_short_span;
+constexpr size_t kShortSpans = 4;
+const size_t kObjectsPerFullSpan = kSizeClasses[kClass].objects_per_span;
 
 TEST(CentralList, ClaimsAreDisjointObjectsOfOneClassUpToItsLimit) {
   CentralParts parts;
@@ -61,7 +64,7 @@ TEST(CentralList, OnlyTheFirstSpanOfAClassBeginsAtTheColor) {
     Claim first = central.claim(Growth::kAllowed, 1);
     const Span* span = parts.page_map.find(first.word_base);
     EXPECT_EQ(first.take(info.object_bytes), span->base() + info.color * info.object_bytes);
-    size_t left = info.objects_per_span - 1;
+    size_t left = info.objects_per_short_span - 1;
     uintptr_t last = 0;
     while (left > 0) {
       Claim claim = central.claim(Growth::kForbidden);
@@ -102,12 +105,43 @@ TEST(CentralList, ASpanThatBecomesEmptyGoesBackToThePageHeap) {
   parts.page_heap.check_invariants();
 }
 
+TEST(CentralList, TheFirstSpansOfAClassAreShortAndSoAreThoseOfOneThatHasFewAgain) {
+  CentralParts parts;
+  const CentralList central = parts.centrals[kClass];
+  const size_t count = kShortSpans * kObjectsPerSpan + 2 * kObjectsPerFullSpan;
+  std::vector<FreeNode*> objects = claim_objects(central, kClass, count);
+  const CentralStats stats = central.stats();
+  EXPECT_EQ(stats.spans, kShortSpans + 2);
+  EXPECT_EQ(stats.objects, count);
+  EXPECT_EQ(stats.span_bytes, parts.page_heap.in_use_bytes());
+  const auto is_short = [&](const FreeNode* object) {
+    return parts.page_map.find(address_of(object))->is_short();
+  };
+  for (size_t index = 0; index < count; ++index) {
+    EXPECT_EQ(is_short(objects[index]), index < kShortSpans * kObjectsPerSpan) << index;
+  }
+  // All but the two that are not short go.
+  const auto first_of_full = objects.begin() + kShortSpans * kObjectsPerSpan;
+  drain_objects(central, {objects.begin(), first_of_full});
+  objects.erase(objects.begin(), first_of_full);
+  EXPECT_EQ(central.stats().objects, 2 * kObjectsPerFullSpan);
+  for (FreeNode* object : claim_objects(central, kClass, kObjectsPerSpan)) {
+    EXPECT_TRUE(is_short(object));
+    objects.push_back(object);
+  }
+  EXPECT_EQ(central.stats().span_bytes, parts.page_heap.in_use_bytes());
+  drain_objects(central, objects);
+  EXPECT_EQ(central.stats().objects, 0u);
+  EXPECT_EQ(central.stats().span_bytes, 0u);
+}
+
 TEST(CentralList, SpansOfAClassThatGrowsAreBackedAtOnceAndOthersAreNot) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];
-  const std::vector<FreeNode*> few = claim_objects(central, kClass, 16 * kObjectsPerSpan);
+  const size_t count = kShortSpans * kObjectsPerSpan + 12 * kObjectsPerFullSpan;
+  const std::vector<FreeNode*> few = claim_objects(central, kClass, count);
   EXPECT_EQ(parts.source.populate_calls(), 0u);
-  const std::vector<FreeNode*> more = claim_objects(central, kClass, 10 * kObjectsPerSpan);
+  const std::vector<FreeNode*> more = claim_objects(central, kClass, 10 * kObjectsPerFullSpan);
   EXPECT_EQ(parts.source.populate_calls(), 10u);
   drain_objects(central, few);
   drain_objects(central, more);
@@ -239,7 +273,7 @@ TEST(CentralList, MagazinesOfAnyLengthsAreDrainedSideBySide) {
     EXPECT_EQ(central.drain_depot(0, kTestKey), count * 512);
     central.check_invariants();
     const Span* span = parts.page_map.find(address_of(kept));
-    EXPECT_EQ(span->free_count(), kObjectsPerSpan - 1);
+    EXPECT_EQ(span->free_count(), span->object_count() - 1);
     EXPECT_EQ(parts.page_heap.in_use_bytes(), span->bytes().value) << "all others are gone";
     drain_objects(central, {kept});
     EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
@@ -384,7 +418,7 @@ TEST(CentralList, AgreesWithAModelUnderRandomUse) {
       for (const auto& magazine : depot) in_depot += magazine.size();
       const CentralStats stats = central.stats();
       ASSERT_EQ(stats.depot_bytes, in_depot * object_bytes);
-      ASSERT_EQ(stats.spans * kSizeClasses[size_class].objects_per_span * object_bytes,
+      ASSERT_EQ(stats.objects * object_bytes,
                 (owned.size() + in_depot) * object_bytes + stats.free_bytes);
     }
     central.check_invariants();
@@ -401,8 +435,10 @@ TEST(CentralList, ExhaustedMemoryGivesEmptyClaimsAndLaterWorksAgain) {
   CentralParts parts(kChunkBytes);
   const CentralList central = parts.centrals[kClass];
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, SIZE_MAX);
-  EXPECT_EQ(objects.size(),
-            kChunkBytes / kSizeClasses[kClass].span_pages / kPageBytes * kObjectsPerSpan);
+  const PageCount short_pages{kShortSpans * kSizeClasses[kClass].short_span_pages};
+  const PageCount other_pages = PageCount{kPagesPerChunk} - short_pages;
+  const size_t full_spans = other_pages.value / kSizeClasses[kClass].span_pages;
+  EXPECT_EQ(objects.size(), kShortSpans * kObjectsPerSpan + full_spans * kObjectsPerFullSpan);
   EXPECT_TRUE(central.claim(Growth::kAllowed).empty());
   central.check_invariants();
   drain_objects(central, objects);

@@ -75,6 +75,27 @@ TEST(HoleReleaser, KeepsEveryUsedByteAndGivesBackTheRest) {
   }
 }
 
+TEST(HoleReleaser, NoSpanIsPassedByHoweverLongItsNeighboursAre) {
+  Fixture test;
+  std::vector<FreeNode*> kept;
+  for (int round = 0; round < 2; ++round) {
+    for (size_t index = 1; index < kSizeClassCount; ++index) {
+      const SizeClassInfo& info = kSizeClasses[index];
+      if (info.object_bytes < 256 || info.object_bytes > kPageBytes) continue;
+      // Short spans, and in the second round others.
+      const size_t count = round == 0 ? 3 * info.objects_per_short_span : 8 * info.objects_per_span;
+      const auto of_class =
+          test.fragment(static_cast<SizeClass>(index), count, info.objects_per_short_span);
+      kept.insert(kept.end(), of_class.begin(), of_class.end());
+    }
+  }
+  EXPECT_GT(test.release().value, 0u);
+  for (const FreeNode* object : kept) {
+    ASSERT_EQ(test.page_map.find(address_of(object))->backed_holes(), 0u);
+  }
+  test.check();
+}
+
 TEST(HoleReleaser, WhatIsClaimedAgainIsCountedAndGivenBackOnceMore) {
   Fixture test;
   const SizeClass size_class = size_class_of(1024);
@@ -250,7 +271,7 @@ TEST(HoleReleaser, ALoanKeepsItsSpanWhateverIsFreedMeanwhile) {
     Fixture test;
     const SizeClass size_class = size_class_of(bytes);
     const CentralList& central = test.centrals[size_class];
-    const size_t object_count = kSizeClasses[size_class].objects_per_span;
+    const size_t object_count = kSizeClasses[size_class].objects_per_short_span;
     std::vector<FreeNode*> used = claim_objects(central, size_class, object_count);
     Span* span = test.page_map.find(address_of(used.front()));
     drain_objects(central, {used.back()});

@@ -274,6 +274,23 @@ TEST_F(AllocateDeathTest, ForeignAndInteriorPointersEndTheProcess) {
   deallocate(medium);
 }
 
+// Where the next block would start, if the first spans of a class were as long as the others.
+TEST_F(AllocateDeathTest, WhatLiesBehindTheLastBlockOfAShortSpanIsNone) {
+  constexpr size_t kBytes = 976;
+  std::vector<void*> blocks;
+  for (size_t index = 0; index < 100; ++index) blocks.push_back(allocate(kBytes));
+  const Span* span = heap.page_map().find(reinterpret_cast<uintptr_t>(blocks[0]));
+  ASSERT_TRUE(span->is_short());
+  const uintptr_t end = span->base() + span->object_count() * kBytes;
+  ASSERT_LT(end, span->base() + span->bytes().value);
+  EXPECT_DEATH(usable_bytes(reinterpret_cast<void*>(end), "malloc_usable_size"),
+               "pointer into the middle of a 976-byte block");
+  for (void* block : blocks) {
+    EXPECT_EQ(usable_bytes(block, "test"), kBytes);
+    deallocate(block);
+  }
+}
+
 TEST_F(AllocateDeathTest, UseOfAFreeBlockEndsTheProcess) {
   void* block = allocate(64);
   deallocate(block);

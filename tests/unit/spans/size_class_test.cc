@@ -126,6 +126,21 @@ TEST(SizeClass, SpansHoldWhatTheyClaimAndWasteAtMost1In32BehindTheLastObject) {
   });
 }
 
+TEST(SizeClass, ShortSpansAreNoLongerThanOthersAndHoldEightObjectsWhereThoseDo) {
+  for_each_class([](size_t, const SizeClassInfo& info) {
+    const size_t bytes = info.pages_of(SpanLength::kShort).bytes().value;
+    EXPECT_LE(info.short_span_pages, info.span_pages);
+    EXPECT_EQ(info.objects_per_short_span, bytes / info.object_bytes);
+    EXPECT_EQ(info.objects_in(info.pages_of(SpanLength::kShort)), info.objects_per_short_span);
+    EXPECT_EQ(info.objects_in(info.pages_of(SpanLength::kFull)), info.objects_per_span);
+    EXPECT_GE(info.objects_per_short_span, std::min(info.objects_per_span, 8u));
+    EXPECT_LE(bytes % info.object_bytes * 28, bytes) << info.object_bytes;
+    if (info.object_bytes <= 512) {
+      EXPECT_LE(bytes, size_t{16} << 10) << info.object_bytes;
+    }
+  });
+}
+
 TEST(SizeClass, MagazinesAndClaimsAreBoundedInBytesButForOneObject) {
   for_each_class([](size_t, const SizeClassInfo& info) {
     EXPECT_GE(info.magazine_capacity, 8u);
@@ -143,7 +158,7 @@ TEST(SizeClass, MagazinesAndClaimsAreBoundedInBytesButForOneObject) {
 
 TEST(SizeClass, TheColorIsAnObjectOfTheFirstClaimAndOfTheFirstPage) {
   for_each_class([](size_t, const SizeClassInfo& info) {
-    EXPECT_LT(info.color, std::min(info.objects_per_span, 64u));
+    EXPECT_LT(info.color, std::min(info.objects_per_short_span, 64u));
     if (info.object_bytes <= kMaxLinearBytes) {
       EXPECT_LE((info.color + 1u) * info.object_bytes, 4096u) << "a second page";
     }
@@ -162,13 +177,13 @@ TEST(SizeClass, FirstObjectsOfClassesLieOnDifferentLinesOfTheirPages) {
 }
 
 TEST(SizeClass, PrintsTheTable) {
-  printf("class  bytes  pages  objects  magazine  claim  tail waste  worst rounding\n");
+  printf("class  bytes  pages (short)  objects  magazine  claim  tail waste  worst rounding\n");
   for_each_class([](size_t index, const SizeClassInfo& info) {
     const double span = static_cast<double>(info.span_pages * kPageBytes);
     const double object = info.object_bytes;
-    printf("%5zu %6u %6u %8u %9u %6u %9.2f %% %13.2f %%\n", index, info.object_bytes,
-           info.span_pages, info.objects_per_span, info.magazine_capacity, info.claim_limit,
-           100 * (span - info.objects_per_span * object) / span,
+    printf("%5zu %6u %6u (%5u) %8u %9u %6u %9.2f %% %13.2f %%\n", index, info.object_bytes,
+           info.span_pages, info.short_span_pages, info.objects_per_span, info.magazine_capacity,
+           info.claim_limit, 100 * (span - info.objects_per_span * object) / span,
            100 * (object - 1 - kSizeClasses[index - 1].object_bytes) / object);
   });
 }
