@@ -57,18 +57,6 @@ Span* CentralList::span_with_room() const {
   return may_be_used ? span : state_.with_room.fullest_without_holes();
 }
 
-size_t CentralList::note_made(const Span* span) const {
-  count_shared_write();
-  if (span->is_short()) state_.short_span_count.fetch_add(1, std::memory_order_relaxed);
-  return state_.span_count.fetch_add(1, std::memory_order_relaxed);
-}
-
-void CentralList::note_ended(const Span* span) const {
-  count_shared_write();
-  if (span->is_short()) state_.short_span_count.fetch_sub(1, std::memory_order_relaxed);
-  state_.span_count.fetch_sub(1, std::memory_order_relaxed);
-}
-
 Claim CentralList::claim(Growth growth, size_t limit) const {
   {
     MutexLock lock(state_.mutex);
@@ -79,11 +67,12 @@ Claim CentralList::claim(Growth growth, size_t limit) const {
       return claim;
     }
   }
-  const bool has_few = state_.span_count.load(std::memory_order_relaxed) < kShortSpans;
-  const SpanLength length = has_few ? SpanLength::kShort : SpanLength::kFull;
+  const SpanLength length = span_count() < kShortSpans ? SpanLength::kShort : SpanLength::kFull;
   Span* span = environment_.spans.new_small(size_class_, length, growth);
   if (span == nullptr) return {};
-  const size_t spans_before = note_made(span);
+  const size_t spans_before =
+      static_cast<uint32_t>(state_.span_counts.fetch_add(one_of(span), std::memory_order_relaxed));
+  count_shared_write();
   // Nobody else knows the span yet. A program that has many blocks of a size walks over them in the
   // order in which it allocated them: other spans than the first are handed out from their start.
   const size_t skip = spans_before == 0 ? kSizeClasses[size_class_].color : 0;
@@ -216,7 +205,8 @@ void CentralList::delete_spans(Span* emptied) const {
   while (emptied != nullptr) {
     Span* next = emptied->next;
     emptied->next = nullptr;
-    note_ended(emptied);
+    state_.span_counts.fetch_sub(one_of(emptied), std::memory_order_relaxed);
+    count_shared_write();
     environment_.spans.delete_small(emptied);
     emptied = next;
   }
@@ -355,9 +345,9 @@ CentralStats CentralList::stats() const {
   stats.depot_bytes = state_.depot.object_count() * object_bytes();
   stats.partly_used_spans = state_.with_room.span_count();
   const SizeClassInfo& info = kSizeClasses[size_class_];
-  stats.spans = state_.span_count.load(std::memory_order_relaxed);
-  const size_t short_spans =
-      std::min(stats.spans, state_.short_span_count.load(std::memory_order_relaxed));
+  const uint64_t counts = state_.span_counts.load(std::memory_order_relaxed);
+  stats.spans = static_cast<uint32_t>(counts);
+  const size_t short_spans = counts >> 32;
   const size_t full_spans = stats.spans - short_spans;
   stats.objects = full_spans * info.objects_per_span + short_spans * info.objects_per_short_span;
   stats.span_bytes =
@@ -382,8 +372,7 @@ void CentralList::check_invariants() const {
   });
   SPANMALLOC_CHECK(free_objects == state_.free_objects,
                    "a class with a wrong count of free objects");
-  SPANMALLOC_CHECK(state_.span_count.load(std::memory_order_relaxed) >= held.count,
-                   "a class has more spans than it counts");
+  SPANMALLOC_CHECK(span_count() >= held.count, "a class has more spans than it counts");
   environment_.spans.check_counts(held);
 }
 

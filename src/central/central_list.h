@@ -34,9 +34,9 @@ struct alignas(platform::kCacheLineBytes) CentralState {
   size_t free_objects SPANMALLOC_GUARDED_BY(mutex) = 0;
   Depot depot SPANMALLOC_GUARDED_BY(mutex);
   std::atomic<size_t> depot_bytes{0};
-  // Spans of the class, full ones too, and how many of them are shorter than the others.
-  std::atomic<size_t> span_count{0};
-  std::atomic<size_t> short_span_count{0};
+  // Spans of the class, full ones too: the lower half counts all, the upper half the short ones.
+  // One word, so that nobody, a child of a fork neither, sees a span counted in half.
+  std::atomic<uint64_t> span_counts{0};
 };
 
 // Free objects of one span, lent to whoever gives back the memory that they lie on. `span` is
@@ -157,9 +157,13 @@ class CentralList {
 
   size_t object_bytes() const { return kSizeClasses[size_class_].object_bytes; }
   Span* span_with_room() const SPANMALLOC_REQUIRES(state_.mutex);
-  // Notes that there is a span more; returns how many there were before.
-  size_t note_made(const Span* span) const;
-  void note_ended(const Span* span) const;
+  size_t span_count() const {
+    return static_cast<uint32_t>(state_.span_counts.load(std::memory_order_relaxed));
+  }
+  // What a span adds to the counts.
+  static uint64_t one_of(const Span* span) {
+    return span->is_short() ? (uint64_t{1} << 32) + 1 : 1;
+  }
   Claim claim_from(Span* span, size_t limit, size_t skip = 0) const;
   // Objects of magazines with their spans, of each magazine so many as `lane_size` in a row. They
   // are looked up without the lock, since to follow cold links and find records waits for memory,

@@ -96,16 +96,14 @@ HoleReleaser::Progress HoleReleaser::release_some(PageNumber from, Rest rest, Ca
        page != kNoPage && visited < most_pages && !batch.is_full(most_pieces);) {
     Span* span = page_map_.find(window.address(page));
     const SizeClass size_class = span != nullptr ? span->size_class() : kNoSizeClass;
-    size_t step = 1;
-    // The step may end in the span that was looked at last.
+    // A span that was lent must not be lent again, also when an object of it is freed meanwhile.
     if (size_class != kNoSizeClass && span != last && is_candidate(span, rest)) {
       if (centrals_[size_class].lend_holes(span, loans_[batch.loan_count])) collect(batch);
       last = span;
-      step = kSizeClasses[size_class].short_span_pages;
     }
-    visited += step;
-    page = page + PageCount{step};
-    if (page.index_in_chunk() < step) page = page_heap_.first_mapped_page(page);
+    ++visited;
+    page = page + PageCount{1};
+    if (page.index_in_chunk() == 0) page = page_heap_.first_mapped_page(page);
   }
   Progress progress{page, {}};
   if (batch.loan_count > 0) progress.released = release(batch, caller);

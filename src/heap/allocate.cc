@@ -39,7 +39,8 @@ SPANMALLOC_ALWAYS_INLINE bool is_object_start(uintptr_t address, SizeClass size_
   if (!is_object_offset(size_class, offset, info.objects_per_span)) return false;
   // Here a short span ends; only its record tells whether this is one.
   if (SPANMALLOC_LIKELY(offset != info.objects_per_short_span * info.object_bytes)) return true;
-  return heap.page_map().find(address)->is_object_start(address);
+  const Span* span = heap.page_map().find(address);
+  return span != nullptr && span->is_object_start(address);
 }
 
 }  // namespace

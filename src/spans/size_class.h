@@ -11,8 +11,9 @@
 //
 // A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except
 // that it has no more than 512 objects. It is made longer until what remains behind its last object
-// is at most 1/32 of it. The first spans of a class are short: for them 16 KiB do. So a program
-// with blocks of many sizes and few of each gives the pages of one size to another sooner.
+// is at most 1/32 of it (of one class, 1/28). The first spans of a class are short: the same rule,
+// from 16 KiB on, which for some classes comes to the same length. So a program with blocks of many
+// sizes and few of each gives the pages of one size to another sooner.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
 #define SPANMALLOC_SPANS_SIZE_CLASS_H_
 
@@ -56,14 +57,13 @@ enum class SpanLength : uint8_t { kShort, kFull };
 
 struct SizeClassInfo {
   uint32_t object_bytes;
-  uint32_t span_pages;
-  // Of a short span; as many as of the others where eight objects take more than 16 KiB.
-  uint32_t short_span_pages;
+  uint16_t span_pages;
+  uint16_t short_span_pages;
   // ceil(2^40 / object_bytes): (offset * reciprocal) >> 40 is offset / object_bytes for every
   // offset in a span (Lemire, Kaser, Kurz 2019; verified for every class and offset by a test).
   uint64_t reciprocal;
-  uint32_t objects_per_span;
-  uint32_t objects_per_short_span;
+  uint16_t objects_per_span;
+  uint16_t objects_per_short_span;
   // Objects of a full magazine: 32 KiB of them, 8 at least, 512 at most.
   uint16_t magazine_capacity;
   // Objects that a thread cache claims from a span at a time at most: 32 KiB, one, or one 64-bit
@@ -149,11 +149,11 @@ constexpr SizeClassInfo make_info(size_t size_class, size_t object_bytes) {
   const size_t most_candidates = clamp(claim_limit, 1, short_objects);
   return {
       .object_bytes = static_cast<uint32_t>(object_bytes),
-      .span_pages = static_cast<uint32_t>(pages),
-      .short_span_pages = static_cast<uint32_t>(short_pages),
+      .span_pages = static_cast<uint16_t>(pages),
+      .short_span_pages = static_cast<uint16_t>(short_pages),
       .reciprocal = ((uint64_t{1} << kReciprocalShift) + object_bytes - 1) / object_bytes,
-      .objects_per_span = static_cast<uint32_t>(pages * kPageBytes / object_bytes),
-      .objects_per_short_span = static_cast<uint32_t>(short_objects),
+      .objects_per_span = static_cast<uint16_t>(pages * kPageBytes / object_bytes),
+      .objects_per_short_span = static_cast<uint16_t>(short_objects),
       .magazine_capacity = static_cast<uint16_t>(clamp(kMagazineBytes / object_bytes, 8, 512)),
       .claim_limit = static_cast<uint16_t>(claim_limit),
       .color = static_cast<uint16_t>(color(size_class, object_bytes, most_candidates)),
@@ -254,6 +254,7 @@ constexpr bool is_object_offset(SizeClass size_class, size_t offset, size_t coun
   return !remains && product >> kReciprocalShift < count;
 }
 
+static_assert(sizeof(SizeClassInfo) == 32, "an entry lies in one cache line");
 static_assert(kSizeClassCount <= 256, "a class is one byte in the page map");
 static_assert(kSizeClasses[kSizeClassCount - 1].object_bytes == kMaxSmallBytes);
 static_assert(size_class_of(0) == 1 && size_class_of(16) == 1 && size_class_of(17) == 2);

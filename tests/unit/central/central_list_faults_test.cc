@@ -86,7 +86,7 @@ TEST(CentralListDeathTest, AListedSpanThatTheSpanAllocatorDoesNotCountIsAFault) 
   SpanAllocator empty(parts.page_heap, parts.page_map, parts.arena);
   const CentralLists foreign(parts.central_states, empty, parts.page_map, parts.arena);
   EXPECT_DEATH(foreign[kClass].check_invariants(), "more spans are listed than were made");
-  parts.central_states[kClass].span_count = 0;
+  parts.central_states[kClass].span_counts = 0;
   EXPECT_DEATH(central.check_invariants(), "a class has more spans than it counts");
 }
 

@@ -486,7 +486,9 @@ TEST(CentralList, ThreadsExchangeObjectsThroughOneList) {
   }
   for (std::thread& thread : threads) thread.join();
   central.check_invariants();
+  EXPECT_EQ(central.stats().span_bytes, parts.page_heap.in_use_bytes());
   central.drain_depot(0, kTestKey);
+  EXPECT_EQ(central.stats().span_bytes, 0u);
   EXPECT_EQ(parts.page_heap.in_use_bytes(), 0u);
   parts.page_heap.check_invariants();
 }

@@ -133,7 +133,7 @@ TEST(SizeClass, ShortSpansAreNoLongerThanOthersAndHoldEightObjectsWhereThoseDo) 
     EXPECT_EQ(info.objects_per_short_span, bytes / info.object_bytes);
     EXPECT_EQ(info.objects_in(info.pages_of(SpanLength::kShort)), info.objects_per_short_span);
     EXPECT_EQ(info.objects_in(info.pages_of(SpanLength::kFull)), info.objects_per_span);
-    EXPECT_GE(info.objects_per_short_span, std::min(info.objects_per_span, 8u));
+    EXPECT_GE(size_t{info.objects_per_short_span}, std::min<size_t>(info.objects_per_span, 8));
     EXPECT_LE(bytes % info.object_bytes * 28, bytes) << info.object_bytes;
     if (info.object_bytes <= 512) {
       EXPECT_LE(bytes, size_t{16} << 10) << info.object_bytes;
@@ -158,7 +158,7 @@ TEST(SizeClass, MagazinesAndClaimsAreBoundedInBytesButForOneObject) {
 
 TEST(SizeClass, TheColorIsAnObjectOfTheFirstClaimAndOfTheFirstPage) {
   for_each_class([](size_t, const SizeClassInfo& info) {
-    EXPECT_LT(info.color, std::min(info.objects_per_short_span, 64u));
+    EXPECT_LT(size_t{info.color}, std::min<size_t>(info.objects_per_short_span, 64));
     if (info.object_bytes <= kMaxLinearBytes) {
       EXPECT_LE((info.color + 1u) * info.object_bytes, 4096u) << "a second page";
     }

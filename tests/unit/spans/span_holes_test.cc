@@ -13,14 +13,15 @@
 namespace spanmalloc {
 namespace {
 
+using testing::kinds_of_spans;
 using testing::make_span_record;
 using testing::SpanRecord;
 
 constexpr uintptr_t kBase = 0x4000'0000'0000;
 
-SpanRecord make_small(SizeClass size_class) {
+SpanRecord make_small(SizeClass size_class, SpanLength length = SpanLength::kFull) {
   SpanRecord span = make_span_record();
-  span->start_small({{1000}, {kSizeClasses[size_class].span_pages}}, kBase, size_class,
+  span->start_small({{1000}, kSizeClasses[size_class].pages_of(length)}, kBase, size_class,
                     MemoryContent::kUnknown);
   return span;
 }
@@ -53,10 +54,9 @@ uint64_t naive_holes(const Span& span) {
 
 TEST(SpanHoles, AgreeWithALookAtEveryByte) {
   std::mt19937 random(7);
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    const auto size_class = static_cast<SizeClass>(index);
+  for (const auto& [size_class, length] : kinds_of_spans()) {
     for (const unsigned free_of_100 : {0u, 10u, 50u, 90u, 98u, 100u}) {
-      const SpanRecord span = make_small(size_class);
+      const SpanRecord span = make_small(size_class, length);
       claim_all(*span);
       EXPECT_EQ(span->holes(), naive_holes(*span));
       for (size_t object = 0; object < span->object_count(); ++object) {
@@ -64,7 +64,7 @@ TEST(SpanHoles, AgreeWithALookAtEveryByte) {
           ASSERT_TRUE(span->give_back(object_at(size_class, object)));
         }
       }
-      ASSERT_EQ(span->holes(), naive_holes(*span)) << "class " << index;
+      ASSERT_EQ(span->holes(), naive_holes(*span)) << "class " << +size_class;
       span->check_invariants();
     }
   }
@@ -72,9 +72,8 @@ TEST(SpanHoles, AgreeWithALookAtEveryByte) {
 
 TEST(SpanHoles, ALoanTakesExactlyTheObjectsOfItsUnitsAndGivesThemBack) {
   std::mt19937 random(8);
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    const auto size_class = static_cast<SizeClass>(index);
-    const SpanRecord span = make_small(size_class);
+  for (const auto& [size_class, length] : kinds_of_spans()) {
+    const SpanRecord span = make_small(size_class, length);
     claim_all(*span);
     for (size_t object = 0; object < span->object_count(); ++object) {
       if (random() % 100 < 90) (void)span->give_back(object_at(size_class, object));
@@ -82,7 +81,7 @@ TEST(SpanHoles, ALoanTakesExactlyTheObjectsOfItsUnitsAndGivesThemBack) {
     const size_t free_before = span->free_count();
     const uint64_t units = span->holes() & (uint64_t{random()} << 32 | random());
     Span::ObjectBits objects;
-    const size_t end_of_objects = span->object_count() * kSizeClasses[index].object_bytes;
+    const size_t end_of_objects = span->object_count() * kSizeClasses[size_class].object_bytes;
     const size_t units_with_objects = (end_of_objects - 1) / span->unit_bytes() + 1;
     ASSERT_EQ(span->borrow(units, objects), (units & low_bits(units_with_objects)) != 0);
     EXPECT_EQ(span->holes() & units & low_bits(units_with_objects), 0u)
@@ -92,11 +91,11 @@ TEST(SpanHoles, ALoanTakesExactlyTheObjectsOfItsUnitsAndGivesThemBack) {
       const uintptr_t address = object_at(size_class, object);
       const size_t begin = (address - kBase) / span->unit_bytes();
       const size_t end =
-          (address + kSizeClasses[index].object_bytes - 1 - kBase) / span->unit_bytes();
+          (address + kSizeClasses[size_class].object_bytes - 1 - kBase) / span->unit_bytes();
       bool touches = false;
       for (size_t unit = begin; unit <= end; ++unit) touches |= (units >> unit & 1) != 0;
       const bool is_lent = (objects[object / 64] >> (object % 64) & 1) != 0;
-      EXPECT_EQ(is_lent, touches) << "class " << index << " object " << object;
+      EXPECT_EQ(is_lent, touches) << "class " << +size_class << " object " << object;
       lent += is_lent ? 1 : 0;
     }
     EXPECT_EQ(span->free_count() + lent, free_before);
@@ -108,9 +107,8 @@ TEST(SpanHoles, ALoanTakesExactlyTheObjectsOfItsUnitsAndGivesThemBack) {
 
 TEST(SpanHoles, WhatLiesBehindTheLastObjectAloneIsNotLent) {
   size_t classes = 0;
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    const auto size_class = static_cast<SizeClass>(index);
-    const SpanRecord span = make_small(size_class);
+  for (const auto& [size_class, length] : kinds_of_spans()) {
+    const SpanRecord span = make_small(size_class, length);
     claim_all(*span);
     // Of a full span, no other hole is left.
     const uint64_t tail = span->holes();
@@ -118,7 +116,7 @@ TEST(SpanHoles, WhatLiesBehindTheLastObjectAloneIsNotLent) {
     ++classes;
     ASSERT_TRUE(span->give_back(object_at(size_class, 0)));
     Span::ObjectBits objects;
-    EXPECT_FALSE(span->borrow(tail, objects)) << "class " << index;
+    EXPECT_FALSE(span->borrow(tail, objects)) << "class " << +size_class;
     EXPECT_EQ(span->free_count(), 1u);
     ASSERT_TRUE(span->borrow(span->holes(), objects)) << "a span that is lent already";
     EXPECT_EQ(span->free_count(), 0u);
@@ -140,9 +138,8 @@ TEST(SpanHoles, AnObjectFreedWhileItIsLentIsNamed) {
 
 TEST(SpanHoles, ClaimsTakeReleasedUnitsBackIntoUse) {
   std::mt19937 random(9);
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    const auto size_class = static_cast<SizeClass>(index);
-    const SpanRecord span = make_small(size_class);
+  for (const auto& [size_class, length] : kinds_of_spans()) {
+    const SpanRecord span = make_small(size_class, length);
     const uint64_t released = span->holes();
     span->note_released(released);
     EXPECT_EQ(span->backed_holes(), 0u);
@@ -157,13 +154,13 @@ TEST(SpanHoles, ClaimsTakeReleasedUnitsBackIntoUse) {
     EXPECT_EQ(backed + never_touched,
               static_cast<size_t>(std::popcount(released)) * span->unit_bytes());
     // What is left lies behind the last object.
-    EXPECT_LT(never_touched, kSizeClasses[index].object_bytes + span->unit_bytes());
+    EXPECT_LT(never_touched, kSizeClasses[size_class].object_bytes + span->unit_bytes());
   }
 }
 
 TEST(SpanHoles, NoSpanHasMoreUnitsThanAMaskHasBits) {
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    const SpanRecord span = make_small(static_cast<SizeClass>(index));
+  for (const auto& [size_class, length] : kinds_of_spans()) {
+    const SpanRecord span = make_small(size_class, length);
     EXPECT_LE(span->bytes().value, 64 * span->unit_bytes());
     EXPECT_EQ(span->unit_bytes() % platform::page_bytes(), 0u);
   }
