@@ -37,8 +37,8 @@ SPANMALLOC_ALWAYS_INLINE bool is_object_start(uintptr_t address, SizeClass size_
   const SizeClassInfo& info = kSizeClasses[size_class];
   const size_t offset = address - heap.page_map().small_span_base(address);
   if (!is_object_offset(size_class, offset, info.objects_per_span)) return false;
-  // Here a short span ends; only its record tells whether this is one.
-  if (SPANMALLOC_LIKELY(offset != info.objects_per_short_span * info.object_bytes)) return true;
+  // Only its record tells whether the span is a short one and ends here.
+  if (SPANMALLOC_LIKELY(offset != info.end_of_short_span())) return true;
   const Span* span = heap.page_map().find(address);
   return span != nullptr && span->is_object_start(address);
 }

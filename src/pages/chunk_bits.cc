@@ -22,7 +22,7 @@ void ChunkBits::free(RunInChunk run) {
 }
 
 uint64_t widen_to_groups(uint64_t word, size_t group) {
-  if (group == 1 || word == 0) return word;
+  if (group <= 1 || word == 0) return word;
   // Gather each group in its lowest bit, then spread that bit over the group.
   for (size_t step = 1; step < group; step *= 2) word |= word >> step;
   const uint64_t lowest_of_each = ~uint64_t{0} / low_bits(group);

@@ -95,7 +95,7 @@ struct Module {
 // By the headers in memory, which begin at `base`. Without any, the file is taken as it lies.
 Module module_at(uintptr_t base) {
   Module module{base, base};
-  if (!is_readable(base)) return module;
+  if (base == 0 || !is_readable(base)) return module;
   const auto* header = reinterpret_cast<const ElfW(Ehdr)*>(base);
   if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
       header->e_phoff + header->e_phnum * sizeof(ElfW(Phdr)) > kHeaderBytes) {

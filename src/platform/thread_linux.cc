@@ -77,12 +77,12 @@ bool main_thread_has_ended() {
 
 // Large enough for the scavenger's few shallow frames, the C library's thread block, and a function
 // of the program that is called on it. Only what is touched costs memory.
-constexpr size_t kBackgroundStackBytes = 256 * 1024;
+constexpr size_t kBackgroundStackBytes = size_t{256} << 10;
 // Where glibc, which puts thread-local variables there, takes more than was noted.
-constexpr size_t kLargeStackBytes = 16 * 1024 * 1024;
+constexpr size_t kLargeStackBytes = size_t{16} << 20;
 
 // Beyond what the first stack has to spare.
-constexpr size_t kFewThreadLocalBytes = 16 * 1024;
+constexpr size_t kFewThreadLocalBytes = size_t{16} << 10;
 
 // Of all that was loaded with the program; what is loaded later has no part in stacks.
 constinit std::atomic<size_t> thread_local_bytes{0};

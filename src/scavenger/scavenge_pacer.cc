@@ -23,7 +23,7 @@ void PeakWindow::check_invariants(size_t quiet_epochs) const {
 uint64_t ScavengePacer::sleep_after(uint64_t worked_ns) const {
   if (worked_ns > kLongestSleepNs) return kLongestSleepNs;
   // In ten-thousandths of one processor.
-  constexpr uint64_t kWhole = 100 * 100;
+  constexpr uint64_t kWhole = uint64_t{100} * 100;
   uint64_t share;
   if (__builtin_mul_overflow(cpu_percent_, processor_percent_, &share) || share >= kWhole) return 0;
   return std::min(worked_ns * (kWhole - share) / share, kLongestSleepNs);

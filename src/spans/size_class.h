@@ -75,6 +75,10 @@ struct SizeClassInfo {
   constexpr PageCount pages_of(SpanLength length) const {
     return PageCount{length == SpanLength::kShort ? short_span_pages : span_pages};
   }
+  // Offset of what lies behind the last object of a short span.
+  constexpr size_t end_of_short_span() const {
+    return size_t{objects_per_short_span} * object_bytes;
+  }
   // Objects of a span of so many pages, which are those of either length.
   constexpr size_t objects_in(PageCount pages) const {
     return pages.value == span_pages ? objects_per_span : objects_per_short_span;
