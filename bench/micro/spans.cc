@@ -53,7 +53,7 @@ struct Spans {
     if (!heap.open()) std::abort();
     Random random(2);
     for (size_t i = 0; i < count; ++i) {
-      Span* span = heap.spans().new_small(size_class_of(1024), SpanLength::kFull, Growth::kAllowed);
+      Span* span = heap.spans().new_small(size_class_of(1024), SpanLength::kLong, Growth::kAllowed);
       if (span == nullptr) std::abort();
       spans.push_back(span);
       addresses.push_back(span->base() + random.below(span->object_count()) * 1024);
@@ -127,7 +127,7 @@ void claim_and_give_back(benchmark::State& state, SizeClass size_class) {
 void new_and_delete_small(benchmark::State& state, SizeClass size_class) {
   if (!heap.open()) std::abort();
   for (auto _ : state) {
-    Span* span = heap.spans().new_small(size_class, SpanLength::kFull, Growth::kAllowed);
+    Span* span = heap.spans().new_small(size_class, SpanLength::kLong, Growth::kAllowed);
     if (span == nullptr) return state.SkipWithError("no memory");
     heap.spans().delete_small(span);
   }

@@ -67,7 +67,7 @@ Claim CentralList::claim(Growth growth, size_t limit) const {
       return claim;
     }
   }
-  const SpanLength length = span_count() < kShortSpans ? SpanLength::kShort : SpanLength::kFull;
+  const SpanLength length = span_count() < kShortSpans ? SpanLength::kShort : SpanLength::kLong;
   Span* span = environment_.spans.new_small(size_class_, length, growth);
   if (span == nullptr) return {};
   const size_t spans_before =
@@ -348,10 +348,10 @@ CentralStats CentralList::stats() const {
   const uint64_t counts = state_.span_counts.load(std::memory_order_relaxed);
   stats.spans = static_cast<uint32_t>(counts);
   const size_t short_spans = counts >> 32;
-  const size_t full_spans = stats.spans - short_spans;
-  stats.objects = full_spans * info.objects_per_span + short_spans * info.objects_per_short_span;
+  const size_t long_spans = stats.spans - short_spans;
+  stats.objects = long_spans * info.objects_per_span + short_spans * info.objects_per_short_span;
   stats.span_bytes =
-      PageCount{full_spans * info.span_pages + short_spans * info.short_span_pages}.bytes().value;
+      PageCount{long_spans * info.span_pages + short_spans * info.short_span_pages}.bytes().value;
   stats.free_bytes = state_.free_objects * object_bytes();
   return stats;
 }

@@ -52,8 +52,8 @@ inline constexpr size_t kMaxObjectsPerSpan = 512;
 
 inline constexpr int kReciprocalShift = 40;
 
-// The first spans of a class are short.
-enum class SpanLength : uint8_t { kShort, kFull };
+// The first spans of a class are short, the others long.
+enum class SpanLength : uint8_t { kShort, kLong };
 
 struct SizeClassInfo {
   uint32_t object_bytes;

@@ -99,7 +99,7 @@ Claim Span::claim(size_t limit, size_t skip) {
 void Span::check_invariants() const {
   SPANMALLOC_CHECK(state() == SpanState::kSmall, "only a small span has free bits");
   const SizeClassInfo& info = kSizeClasses[size_class()];
-  SPANMALLOC_CHECK(pages_.count == info.pages_of(SpanLength::kFull) ||
+  SPANMALLOC_CHECK(pages_.count == info.pages_of(SpanLength::kLong) ||
                        pages_.count == info.pages_of(SpanLength::kShort),
                    "span with a wrong page count");
   SPANMALLOC_CHECK(object_count_ == info.objects_in(pages_.count),

@@ -101,7 +101,7 @@ void SpanAllocator::open_refused_guards() {
 
 Span* SpanAllocator::new_small(SizeClass size_class, SpanLength length, Growth growth) {
   const PageCount count =
-      kSizeClasses[size_class].pages_of(has_short_spans_ ? length : SpanLength::kFull);
+      kSizeClasses[size_class].pages_of(has_short_spans_ ? length : SpanLength::kLong);
   GuardPages guards = guards_.choose_small();
   const auto [allocation, record] = allocate(count, PageCount{1}, growth, guards);
   if (record == nullptr) return nullptr;

@@ -65,7 +65,7 @@ class ShadowSpans {
  private:
   static constexpr size_t kBytes = size_t{24} << 20;
 
-  SpanLength any_length() { return input_.below(2) == 0 ? SpanLength::kShort : SpanLength::kFull; }
+  SpanLength any_length() { return input_.below(2) == 0 ? SpanLength::kShort : SpanLength::kLong; }
   Growth any_growth() { return input_.below(4) == 0 ? Growth::kForbidden : Growth::kAllowed; }
 
   static char* page_of(const Span* span, size_t page) {

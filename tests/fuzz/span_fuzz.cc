@@ -17,7 +17,7 @@ class ShadowSpan {
       : input_(input),
         size_class_(static_cast<SizeClass>(1 + input.below(kSizeClassCount - 1))),
         content_(input.below(2) == 0 ? MemoryContent::kZero : MemoryContent::kUnknown),
-        length_(input.below(2) == 0 ? SpanLength::kShort : SpanLength::kFull),
+        length_(input.below(2) == 0 ? SpanLength::kShort : SpanLength::kLong),
         is_free_(info().objects_in(info().pages_of(length_)), true),
         was_used_(is_free_.size(), false) {
     span_->start_small({{1000}, info().pages_of(length_)}, kBase, size_class_, content_);

@@ -26,7 +26,7 @@ inline std::vector<std::pair<SizeClass, SpanLength>> kinds_of_spans() {
   std::vector<std::pair<SizeClass, SpanLength>> kinds;
   for (size_t index = 1; index < kSizeClassCount; ++index) {
     const auto size_class = static_cast<SizeClass>(index);
-    kinds.emplace_back(size_class, SpanLength::kFull);
+    kinds.emplace_back(size_class, SpanLength::kLong);
     const SizeClassInfo& info = kSizeClasses[index];
     if (info.short_span_pages < info.span_pages) kinds.emplace_back(size_class, SpanLength::kShort);
   }

@@ -27,7 +27,7 @@ TEST(CentralListDeathTest, AnObjectDrainedTwiceIsReported) {
 // As a block of a span that has ended, freed twice, when the pages serve another span by then.
 TEST(CentralListDeathTest, AnObjectOfASpanThatIsJustBeingMadeIsReported) {
   CentralParts parts;
-  Span* span = parts.spans.new_small(kClass, SpanLength::kFull, Growth::kAllowed);
+  Span* span = parts.spans.new_small(kClass, SpanLength::kLong, Growth::kAllowed);
   ASSERT_NE(span, nullptr);
   const Claim claim = span->claim(3, 0);
   const std::vector<FreeNode*> objects = objects_of(claim, kClass);

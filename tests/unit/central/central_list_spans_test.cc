@@ -18,7 +18,7 @@ const SizeClass kClass = size_class_of(512);
 // The first four spans are short.
 constexpr size_t kShortSpans = 4;
 const size_t kObjectsPerSpan = kSizeClasses[kClass].objects_per_short_span;
-const size_t kObjectsPerFullSpan = kSizeClasses[kClass].objects_per_span;
+const size_t kObjectsPerLongSpan = kSizeClasses[kClass].objects_per_span;
 
 // The blocks of which a program has one each do not share lines of the processor's first-level
 // cache, and those of which it has many lie in a row.
@@ -68,7 +68,7 @@ TEST(CentralList, ASpanThatBecomesEmptyGoesBackToThePageHeap) {
 TEST(CentralList, TheFirstSpansOfAClassAreShortAndSoAreThoseOfOneThatHasFewAgain) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];
-  const size_t count = kShortSpans * kObjectsPerSpan + 2 * kObjectsPerFullSpan;
+  const size_t count = kShortSpans * kObjectsPerSpan + 2 * kObjectsPerLongSpan;
   std::vector<FreeNode*> objects = claim_objects(central, kClass, count);
   const CentralStats stats = central.stats();
   EXPECT_EQ(stats.spans, kShortSpans + 2);
@@ -81,10 +81,10 @@ TEST(CentralList, TheFirstSpansOfAClassAreShortAndSoAreThoseOfOneThatHasFewAgain
     EXPECT_EQ(is_short(objects[index]), index < kShortSpans * kObjectsPerSpan) << index;
   }
   // All but the two that are not short go.
-  const auto first_of_full = objects.begin() + kShortSpans * kObjectsPerSpan;
-  drain_objects(central, {objects.begin(), first_of_full});
-  objects.erase(objects.begin(), first_of_full);
-  EXPECT_EQ(central.stats().objects, 2 * kObjectsPerFullSpan);
+  const auto first_of_long = objects.begin() + kShortSpans * kObjectsPerSpan;
+  drain_objects(central, {objects.begin(), first_of_long});
+  objects.erase(objects.begin(), first_of_long);
+  EXPECT_EQ(central.stats().objects, 2 * kObjectsPerLongSpan);
   for (FreeNode* object : claim_objects(central, kClass, kObjectsPerSpan)) {
     EXPECT_TRUE(is_short(object));
     objects.push_back(object);
@@ -98,10 +98,10 @@ TEST(CentralList, TheFirstSpansOfAClassAreShortAndSoAreThoseOfOneThatHasFewAgain
 TEST(CentralList, SpansOfAClassThatGrowsAreBackedAtOnceAndOthersAreNot) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];
-  const size_t count = kShortSpans * kObjectsPerSpan + 12 * kObjectsPerFullSpan;
+  const size_t count = kShortSpans * kObjectsPerSpan + 12 * kObjectsPerLongSpan;
   const std::vector<FreeNode*> few = claim_objects(central, kClass, count);
   EXPECT_EQ(parts.source.populate_calls(), 0u);
-  const std::vector<FreeNode*> more = claim_objects(central, kClass, 10 * kObjectsPerFullSpan);
+  const std::vector<FreeNode*> more = claim_objects(central, kClass, 10 * kObjectsPerLongSpan);
   EXPECT_EQ(parts.source.populate_calls(), 10u);
   drain_objects(central, few);
   drain_objects(central, more);
@@ -113,8 +113,8 @@ TEST(CentralList, ExhaustedMemoryGivesEmptyClaimsAndLaterWorksAgain) {
   const std::vector<FreeNode*> objects = claim_objects(central, kClass, SIZE_MAX);
   const PageCount short_pages{kShortSpans * kSizeClasses[kClass].short_span_pages};
   const PageCount other_pages = PageCount{kPagesPerChunk} - short_pages;
-  const size_t full_spans = other_pages.value / kSizeClasses[kClass].span_pages;
-  EXPECT_EQ(objects.size(), kShortSpans * kObjectsPerSpan + full_spans * kObjectsPerFullSpan);
+  const size_t long_spans = other_pages.value / kSizeClasses[kClass].span_pages;
+  EXPECT_EQ(objects.size(), kShortSpans * kObjectsPerSpan + long_spans * kObjectsPerLongSpan);
   EXPECT_TRUE(central.claim(Growth::kAllowed).empty());
   central.check_invariants();
   drain_objects(central, objects);

@@ -132,7 +132,7 @@ TEST(SizeClass, ShortSpansAreNoLongerThanOthersAndHoldEightObjectsWhereThoseDo) 
     EXPECT_LE(info.short_span_pages, info.span_pages);
     EXPECT_EQ(info.objects_per_short_span, bytes / info.object_bytes);
     EXPECT_EQ(info.objects_in(info.pages_of(SpanLength::kShort)), info.objects_per_short_span);
-    EXPECT_EQ(info.objects_in(info.pages_of(SpanLength::kFull)), info.objects_per_span);
+    EXPECT_EQ(info.objects_in(info.pages_of(SpanLength::kLong)), info.objects_per_span);
     EXPECT_GE(size_t{info.objects_per_short_span}, std::min<size_t>(info.objects_per_span, 8));
     EXPECT_LE(bytes % info.object_bytes * 28, bytes) << info.object_bytes;
     if (info.object_bytes <= 512) {

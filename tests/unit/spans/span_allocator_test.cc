@@ -27,14 +27,14 @@ TEST(SpanAllocator, SmallSpansOfEveryClassAreMappedWholeAndUnmappedWhole) {
   SpanParts parts;
   for (size_t index = 2; index < 2 * kSizeClassCount; ++index) {
     const auto size_class = static_cast<SizeClass>(index / 2);
-    const SpanLength length = index % 2 == 0 ? SpanLength::kShort : SpanLength::kFull;
+    const SpanLength length = index % 2 == 0 ? SpanLength::kShort : SpanLength::kLong;
     const SizeClassInfo& info = kSizeClasses[size_class];
     Span* span = parts.spans.new_small(size_class, length, Growth::kAllowed);
     ASSERT_NE(span, nullptr);
     EXPECT_EQ(span->state(), SpanState::kSmall);
     EXPECT_EQ(span->size_class(), size_class);
     EXPECT_EQ(span->pages().count, info.pages_of(length));
-    EXPECT_EQ(span->is_short(), info.pages_of(length) < info.pages_of(SpanLength::kFull));
+    EXPECT_EQ(span->is_short(), info.pages_of(length) < info.pages_of(SpanLength::kLong));
     EXPECT_EQ(span->object_count(), span->bytes().value / info.object_bytes);
     span->check_invariants();
     EXPECT_EQ(span->base() % kPageBytes, 0u);
@@ -125,12 +125,12 @@ TEST(SpanAllocator, MemoryGivenBackByTheOwnerCountsAsReleased) {
 
 TEST(SpanAllocator, WithoutGrowthThereIsOnlyWhatIsMapped) {
   SpanParts parts;
-  EXPECT_EQ(parts.spans.new_small(1, SpanLength::kFull, Growth::kForbidden), nullptr);
+  EXPECT_EQ(parts.spans.new_small(1, SpanLength::kLong, Growth::kForbidden), nullptr);
   EXPECT_EQ(parts.spans.new_large({1}, kAny, Growth::kForbidden), nullptr);
   EXPECT_EQ(parts.source.grow_calls(), 0u);
   Span* span = parts.spans.new_large({1}, kAny, Growth::kAllowed);
   ASSERT_NE(span, nullptr);
-  EXPECT_NE(parts.spans.new_small(1, SpanLength::kFull, Growth::kForbidden), nullptr);
+  EXPECT_NE(parts.spans.new_small(1, SpanLength::kLong, Growth::kForbidden), nullptr);
 }
 
 TEST(SpanAllocator, ShrinkingFreesTheTail) {
@@ -202,7 +202,7 @@ void run_mixed_use(SpanParts& parts, size_t steps) {
       Span* span =
           random() % 2 == 0
               ? parts.spans.new_small(static_cast<SizeClass>(1 + random() % (kSizeClassCount - 1)),
-                                      random() % 2 == 0 ? SpanLength::kShort : SpanLength::kFull,
+                                      random() % 2 == 0 ? SpanLength::kShort : SpanLength::kLong,
                                       Growth::kAllowed)
               : parts.spans.new_large({1 + random() % 400}, kAny, Growth::kAllowed);
       if (span != nullptr) {
@@ -236,7 +236,7 @@ TEST(SpanAllocator, EveryRefusalOfMemoryLeavesEverythingWholeAndUsable) {
   }
 }
 
-TEST(SpanAllocator, WhereThereAreNoShortSpansAllAreFull) {
+TEST(SpanAllocator, WhereThereAreNoShortSpansAllAreLong) {
   SpanParts parts;
   parts.spans.set_protection({.most_guards = {}, .has_short_spans = false});
   Span* span = parts.spans.new_small(size_class_of(512), SpanLength::kShort, Growth::kAllowed);
@@ -249,14 +249,14 @@ TEST(SpanAllocator, WhereThereAreNoShortSpansAllAreFull) {
 TEST(SpanAllocator, ExhaustedMemoryIsReportedAndComesBackAfterTheEndOfSpans) {
   SpanParts parts(8 * kMiB);
   std::vector<Span*> spans;
-  while (Span* span = parts.spans.new_small(1, SpanLength::kFull, Growth::kAllowed))
+  while (Span* span = parts.spans.new_small(1, SpanLength::kLong, Growth::kAllowed))
     spans.push_back(span);
   EXPECT_EQ(spans.size() * kSizeClasses[1].span_pages, 8 * kMiB / kPageBytes);
   EXPECT_EQ(parts.spans.new_large({1}, kAny, Growth::kAllowed), nullptr);
   const size_t metadata = parts.arena.used_bytes();
   for (Span* span : spans) parts.spans.delete_small(span);
   for (size_t count = 0; count < spans.size(); ++count) {
-    ASSERT_NE(parts.spans.new_small(1, SpanLength::kFull, Growth::kForbidden), nullptr);
+    ASSERT_NE(parts.spans.new_small(1, SpanLength::kLong, Growth::kForbidden), nullptr);
   }
   EXPECT_EQ(parts.arena.used_bytes(), metadata) << "records are reused";
 }
@@ -271,7 +271,7 @@ TEST(SpanAllocator, ThreadsMakeAndEndSpansAtOnce) {
       for (int round = 0; round < 1000; ++round) {
         if (mine.size() < 20) {
           const auto size_class = static_cast<SizeClass>(1 + random() % (kSizeClassCount - 1));
-          Span* span = parts.spans.new_small(size_class, SpanLength::kFull, Growth::kAllowed);
+          Span* span = parts.spans.new_small(size_class, SpanLength::kLong, Growth::kAllowed);
           ASSERT_NE(span, nullptr);
           ASSERT_EQ(parts.page_map.find(span->base()), span);
           mine.push_back(span);
@@ -297,7 +297,7 @@ TEST(SpanAllocator, ThreadsMakeAndEndSpansAtOnce) {
 
 TEST(SpanAllocatorDeathTest, EndingASmallSpanTwiceIsAFault) {
   SpanParts parts;
-  Span* span = parts.spans.new_small(1, SpanLength::kFull, Growth::kAllowed);
+  Span* span = parts.spans.new_small(1, SpanLength::kLong, Growth::kAllowed);
   parts.spans.delete_small(span);
   EXPECT_DEATH(parts.spans.delete_small(span), "a span ended twice");
 }
@@ -305,7 +305,7 @@ TEST(SpanAllocatorDeathTest, EndingASmallSpanTwiceIsAFault) {
 TEST(SpanAllocatorDeathTest, AnEndedSpanThatLivesOnIsAFault) {
   SpanParts parts;
   Span* small =
-      parts.spans.new_small(size_class_of(size_t{100} << 10), SpanLength::kFull, Growth::kAllowed);
+      parts.spans.new_small(size_class_of(size_t{100} << 10), SpanLength::kLong, Growth::kAllowed);
   Span* large = parts.spans.new_large({20}, kAny, Growth::kAllowed);
   ASSERT_TRUE(small != nullptr && large != nullptr);
   const PageRange pages = small->pages();
@@ -329,7 +329,7 @@ TEST(SpanAllocatorDeathTest, CountersBelowZeroAreAFault) {
   SpanAllocator other(parts.page_heap, parts.page_map, parts.arena);
   Span* spans[2];
   for (Span*& span : spans) {
-    span = parts.spans.new_small(1, SpanLength::kFull, Growth::kAllowed);
+    span = parts.spans.new_small(1, SpanLength::kLong, Growth::kAllowed);
     ASSERT_NE(span, nullptr);
   }
   ASSERT_NE(other.new_large({1}, kAny, Growth::kAllowed), nullptr);
@@ -342,7 +342,7 @@ TEST(SpanAllocatorDeathTest, CountersBelowZeroAreAFault) {
 TEST(SpanAllocator, GuardsAreHolesAndGoBackWithTheirSpans) {
   SpanParts parts;
   parts.spans.set_protection({.most_guards = PageCount{100}});
-  Span* small = parts.spans.new_small(5, SpanLength::kFull, Growth::kAllowed);
+  Span* small = parts.spans.new_small(5, SpanLength::kLong, Growth::kAllowed);
   Span* large = parts.spans.new_large({3}, kAny, Growth::kAllowed);
   ASSERT_TRUE(small != nullptr && large != nullptr);
   const PageCount guards = small->guards().total() + large->guards().total();
@@ -365,7 +365,7 @@ TEST(SpanAllocatorDeathTest, GuardsThatTheSystemDoesNotOpenWait) {
     if (!testing::forbid_guard_marks()) _exit(0);
     SpanParts parts;
     parts.spans.set_protection({.most_guards = PageCount{100}});
-    Span* small = parts.spans.new_small(5, SpanLength::kFull, Growth::kAllowed);
+    Span* small = parts.spans.new_small(5, SpanLength::kLong, Growth::kAllowed);
     Span* large = parts.spans.new_large({3}, kAny, Growth::kAllowed);
     if (small == nullptr || large == nullptr) _exit(1);
     const size_t guards = parts.spans.guard_bytes();
@@ -394,7 +394,7 @@ TEST(SpanAllocatorDeathTest, GuardsThatTheSystemDoesNotOpenWait) {
 TEST(SpanAllocatorDeathTest, CountersThatDoNotCoverListedSpansAreAFault) {
   SpanParts parts;
   parts.spans.set_protection({.most_guards = PageCount{100}});
-  const Span* span = parts.spans.new_small(1, SpanLength::kFull, Growth::kAllowed);
+  const Span* span = parts.spans.new_small(1, SpanLength::kLong, Growth::kAllowed);
   ASSERT_NE(span, nullptr);
   const PageCount pages = span->pages().count;
   const PageCount guards = span->guards().total();

@@ -19,7 +19,7 @@ using testing::SpanRecord;
 
 constexpr uintptr_t kBase = 0x4000'0000'0000;
 
-SpanRecord make_small(SizeClass size_class, SpanLength length = SpanLength::kFull) {
+SpanRecord make_small(SizeClass size_class, SpanLength length = SpanLength::kLong) {
   SpanRecord span = make_span_record();
   span->start_small({{1000}, kSizeClasses[size_class].pages_of(length)}, kBase, size_class,
                     MemoryContent::kUnknown);
