@@ -29,11 +29,6 @@ bool GrowthPayment::depots_hold_more_than(size_t divisor) const {
   return in_use > bound && centrals_.depot_bytes() > bound;
 }
 
-size_t GrowthPayment::used_bytes() const {
-  const size_t in_use = page_heap_.in_use_bytes();
-  return in_use - std::min(centrals_.depot_bytes(), in_use);
-}
-
 size_t GrowthPayment::drain_depots(ListKey key) {
   if (busy_.exchange(true, std::memory_order_acquire)) return 0;
   const size_t drained = drain_some_of_all(key);
@@ -43,10 +38,8 @@ size_t GrowthPayment::drain_depots(ListKey key) {
 
 size_t GrowthPayment::drain_surplus(ListKey key) {
   if (busy_.exchange(true, std::memory_order_acquire)) return 0;
-  used_.note(used_bytes());
-  const size_t used = used_.highest();
-  const bool is_surplus = page_heap_.in_use_bytes() > used + used / kSurplusDivisor;
-  const size_t drained = is_surplus ? drain_some_of_all(key) : 0;
+  const bool may_begin = depots_are_full() && drain_pacer_.may_begin(clock_.monotonic_ns());
+  const size_t drained = may_begin ? drain_some_of_all(key) : 0;
   end();
   return drained;
 }
@@ -87,16 +80,18 @@ size_t GrowthPayment::drain_some(ListKey key, size_t backed) {
   if (drain_ == Drain::kAll && !depots_hold_more_than(2)) begin_drain(Drain::kIdle);
   const size_t grown = backed > paid_at_ ? backed - paid_at_ : 0;
   const size_t portions = std::clamp<size_t>(grown / kAheadBytes, 1, kMostPortions);
-  CentralList::DrainAllowance allowance = portions * kDrainedObjects;
+  const size_t allowed = portions * kDrainedObjects;
+  CentralList::DrainAllowance allowance = allowed;
   size_t drained = 0;
   while (drained_class_ < kSizeClassCount && allowance > 0) {
     const ClassDrain done = drain_class(centrals_[drained_class_], key, &allowance);
     drained += done.bytes;
     // With the allowance used up, the class goes on at the next payment.
-    if (done.end == ClassEnd::kGoesOn) return drained;
+    if (done.end == ClassEnd::kGoesOn) break;
     ++drained_class_;
     left_in_class_ = kNotEntered;
   }
+  drain_pacer_.spend(allowed - allowance);
   if (drained_class_ == kSizeClassCount) begin_drain(Drain::kNone);
   return drained;
 }
@@ -148,7 +143,6 @@ void GrowthPayment::end() {
 void GrowthPayment::end_epoch() {
   if (busy_.exchange(true, std::memory_order_acquire)) return;
   heights_.end_epoch(page_heap_.backed_bytes());
-  used_.end_epoch(used_bytes());
   next_step_ = std::min(next_step_, step_above(heights_.highest()));
   end();
 }
@@ -168,6 +162,7 @@ void GrowthPayment::check_invariants() {
   SPANMALLOC_CHECK(due_.load(std::memory_order_relaxed) <= next_step_, "a step of growth is lost");
   SPANMALLOC_CHECK(drained_class_ >= 1 && drained_class_ < kSizeClassCount,
                    "a drain for growth is at no class");
+  drain_pacer_.check_invariants();
   SPANMALLOC_CHECK(cursor_ != kNoPage, "the search for holes does not begin anew");
   busy_.store(false, std::memory_order_release);
 }

@@ -9,7 +9,9 @@
 #include "central/central_lists.h"
 #include "central/hole_releaser.h"
 #include "pages/page_heap.h"
+#include "scavenger/drain_pacer.h"
 #include "scavenger/scavenge_pacer.h"
+#include "scavenger/scavenger_clock.h"
 
 namespace spanmalloc {
 
@@ -27,9 +29,9 @@ namespace spanmalloc {
 // and may pay for that with those of its second ones; but between two ticks of the scavenger it
 // must first grow by two steps for it, so that in rounds within a second it soon holds both.
 //
-// Depots are in the way of growth where they hold much when the heap must grow, and where they keep
-// more in use than the program lately needed, as spans of small blocks grow. Of these all is
-// drained, until depots are half full.
+// Depots are in the way of growth where they hold much when the heap must grow, and as spans of
+// small blocks grow, where that costs little of the time. Of these all is drained, until depots are
+// half full.
 class GrowthPayment {
  public:
   // Backed bytes at the first step: a heap below that is small.
@@ -42,8 +44,9 @@ class GrowthPayment {
   // What comes into use from payment to payment.
   static constexpr size_t kAheadBytes = size_t{32} << 10;
 
-  constexpr GrowthPayment(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes)
-      : page_heap_(page_heap), centrals_(centrals), holes_(holes) {}
+  constexpr GrowthPayment(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
+                          ScavengerClock& clock)
+      : page_heap_(page_heap), centrals_(centrals), holes_(holes), clock_(clock) {}
 
   // Whether the heap has grown so far that pay() has something to do. No lock.
   bool is_due() const { return page_heap_.backed_bytes() >= due_.load(std::memory_order_relaxed); }
@@ -64,9 +67,8 @@ class GrowthPayment {
   // lock.
   size_t drain_depots(ListKey key);
 
-  // As drain_depots(), for when spans of small blocks grow while free pages are left: only where
-  // depots are what keeps more in use than the program needed at once in the last epochs, and an
-  // eighth.
+  // As drain_depots(), for when spans of small blocks grow while free pages are left: only as often
+  // as a DrainPacer allows it.
   size_t drain_surplus(ListKey key);
 
   // A tick of the scavenger's clock. Heights that are some epochs past are none any more. Does
@@ -91,15 +93,12 @@ class GrowthPayment {
   static constexpr size_t kLeastBarrenLooks = 16;
   static constexpr size_t kDepotFloorBytes = size_t{1} << 20;
   static constexpr size_t kDepotShareOfHeap = 8;
-  static constexpr size_t kSurplusDivisor = 8;
   static constexpr size_t kNotEntered = SIZE_MAX;
 
   static size_t step_above(size_t backed) {
     return std::max(backed + std::max(backed / kStepDivisor, kLeastStep), kFirstHeight);
   }
   bool depots_hold_more_than(size_t divisor) const;
-  // Bytes in use outside of depots; about right while other threads are at work.
-  size_t used_bytes() const;
   void step(size_t backed, Holes holes);
   void begin_drain(Drain drain);
   size_t drain_some(ListKey key, size_t backed);
@@ -119,6 +118,7 @@ class GrowthPayment {
   PageHeap& page_heap_;
   CentralLists& centrals_;
   HoleReleaser& holes_;
+  ScavengerClock& clock_;
   // Backed bytes from which on pay() has something to do.
   std::atomic<size_t> due_{kFirstHeight};
   std::atomic<bool> busy_{false};
@@ -128,14 +128,13 @@ class GrowthPayment {
   size_t next_step_ = kFirstHeight;
   size_t height_ = 0;
   PeakWindow heights_;
-  // What used_bytes() was in the last epochs, when spans of small blocks had grown.
-  PeakWindow used_;
   // Backed bytes at the last payment.
   size_t paid_at_ = 0;
   Drain drain_ = Drain::kNone;
   // The class whose depot is drained next, and the bytes that kAll has yet to drain of it.
   SizeClass drained_class_ = 1;
   size_t left_in_class_ = kNotEntered;
+  DrainPacer drain_pacer_;
   // Whether a step has not yet asked if holes are to be given back.
   bool wants_look_ = false;
   // Backed bytes that holes are given back to keep; SIZE_MAX: none are.

@@ -80,7 +80,7 @@ class Scavenger {
         clock_(clock),
         sleeping_caches_(registry, centrals, sentinels),
         limit_keeper_(page_heap, centrals, holes, registry, sentinels),
-        growth_payment_(page_heap, centrals, holes),
+        growth_payment_(page_heap, centrals, holes, clock),
         huge_pages_(page_heap),
         watch_(files) {}
 

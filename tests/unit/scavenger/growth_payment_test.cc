@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/cache_parts.h"
+#include "support/fake_clock.h"
 
 namespace spanmalloc {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 using testing::CacheParts;
 using testing::claim_objects;
 using testing::drain_objects;
+using testing::FakeClock;
 using testing::kTestKey;
 using testing::make_magazine;
 
@@ -58,7 +60,8 @@ struct Fixture : CacheParts {
 
   GrowthPayment::Holes holes_are = GrowthPayment::Holes::kReleased;
   HoleReleaser holes{centrals, page_map, page_heap};
-  GrowthPayment payment{page_heap, centrals, holes};
+  FakeClock clock;
+  GrowthPayment payment{page_heap, centrals, holes, clock};
 };
 
 const SizeClass kFirst = size_class_of(1024);
@@ -211,39 +214,41 @@ TEST(GrowthPayment, ADepotThatOthersFillMeanwhileIsPassedBefore) {
   test.check();
 }
 
-TEST(GrowthPayment, DepotsMayHoldWhatTheProgramLatelyNeededAndAnEighth) {
+TEST(GrowthPayment, DepotsAreDrainedForSpansAsOftenAsTheTimeAllowsIt) {
   Fixture test;
-  const CentralList central = test.centrals[kFirst];
-  constexpr size_t kMagazines = 200;
-  constexpr size_t kObjects = 32;
+  const SizeClass size_class = size_class_of(16);
+  const CentralList central = test.centrals[size_class];
+  constexpr size_t kMagazines = 4096;
+  constexpr size_t kObjects = 64;
   FreeNode sentinel{};
-  const auto magazines = claim_magazines(central, kFirst, kMagazines, kObjects);
-  EXPECT_EQ(test.payment.drain_surplus(kTestKey), 0u);
-  const size_t needed = test.page_heap.in_use_bytes();
-  // Half of it is free then.
-  for (size_t index = 0; index < kMagazines; index += 2) {
-    central.put_magazine(make_magazine(magazines[index], &sentinel), kTestKey);
-  }
-  std::vector<std::vector<FreeNode*>> others;
-  const auto grow_by = [&](size_t bytes) {
-    const size_t wanted = test.page_heap.in_use_bytes() + bytes;
-    while (test.page_heap.in_use_bytes() < wanted) {
-      others.push_back(claim_objects(test.centrals[kSecond], kSecond, kObjects));
+  const auto fill_depot = [&] {
+    while (!test.payment.depots_are_full()) {
+      for (const auto& magazine : claim_magazines(central, size_class, kMagazines, kObjects)) {
+        central.put_magazine(make_magazine(magazine, &sentinel), kTestKey);
+      }
     }
   };
-  grow_by(needed / 16);
-  EXPECT_EQ(test.payment.drain_surplus(kTestKey), 0u);
-  grow_by(needed / 8);
-  EXPECT_GT(test.payment.drain_surplus(kTestKey), 0u);
+  EXPECT_EQ(test.payment.drain_surplus(kTestKey), 0u) << "depots hold nothing";
+  constexpr auto kMost = static_cast<size_t>(DrainPacer::kMostObjects);
+  const auto drain_what_may_be = [&] {
+    size_t objects = 0;
+    for (size_t drained = 1; drained > 0 && objects < 3 * kMost; objects += drained) {
+      fill_depot();
+      drained = test.payment.drain_surplus(kTestKey) / 16;
+    }
+    return objects;
+  };
+  // A portion, which ends with a whole magazine.
+  constexpr size_t kPortion = 8 * 1024 + kObjects;
+  const size_t at_first = drain_what_may_be();
+  EXPECT_GE(at_first, kMost);
+  EXPECT_LE(at_first, kMost + kPortion);
   test.check();
-  // What was needed some epochs ago counts no more.
-  grow_by(needed / 8);
-  const size_t in_use = test.page_heap.in_use_bytes();
-  const size_t used = in_use - central.depot_bytes();
-  ASSERT_LE(in_use, needed + needed / 8 * 3);
-  ASSERT_GT(in_use, used + used / 8);
-  for (size_t epoch = 0; epoch < PeakWindow::kEpochs; ++epoch) test.payment.end_epoch();
-  EXPECT_GT(test.payment.drain_surplus(kTestKey), 0u);
+  EXPECT_GT(test.payment.drain_depots(kTestKey), 0u) << "the heap must grow";
+  test.clock.advance(4 * kMost * DrainPacer::kNsUntilNext);
+  const size_t later = drain_what_may_be();
+  EXPECT_GE(later, kMost);
+  EXPECT_LE(later, kMost + kPortion);
   test.check();
 }
 
