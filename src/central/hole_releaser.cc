@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "base/bits.h"
+#include "platform/call_filter.h"
 
 namespace spanmalloc {
 
@@ -41,9 +42,10 @@ HoleReleaser::UnitsOfLoans HoleReleaser::units_of(const Batch& batch, size_t don
   return units;
 }
 
-// How many pieces, from the first on, were given back.
+// How many pieces, from the first on, were given back. In one call of the system where that may be:
+// each interrupts all processors on which the program runs.
 size_t HoleReleaser::release_pieces(const Batch& batch, Caller caller) {
-  if (caller == Caller::kReleaser) {
+  if (caller == Caller::kReleaser || !platform::has_late_filter()) {
     return page_heap_.release_pieces(batch.pieces.data(), batch.piece_count);
   }
   size_t done = 0;

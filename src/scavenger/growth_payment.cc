@@ -38,7 +38,7 @@ size_t GrowthPayment::drain_depots(ListKey key) {
 
 size_t GrowthPayment::drain_surplus(ListKey key) {
   if (busy_.exchange(true, std::memory_order_acquire)) return 0;
-  const bool may_begin = depots_are_full() && drain_pacer_.may_begin(clock_.monotonic_ns());
+  const bool may_begin = depots_are_full() && drain_share_.may_begin(clock_.monotonic_ns());
   const size_t drained = may_begin ? drain_some_of_all(key) : 0;
   end();
   return drained;
@@ -91,7 +91,7 @@ size_t GrowthPayment::drain_some(ListKey key, size_t backed) {
     ++drained_class_;
     left_in_class_ = kNotEntered;
   }
-  drain_pacer_.spend(allowed - allowance);
+  drain_share_.spend((allowed - allowance) * kNsPerObject);
   if (drained_class_ == kSizeClassCount) begin_drain(Drain::kNone);
   return drained;
 }
@@ -116,8 +116,12 @@ void GrowthPayment::look_for_holes() {
 
 void GrowthPayment::release_batch(size_t backed) {
   if (backed < kept_ + kAheadBytes) return;
+  const uint64_t began_ns = clock_.monotonic_ns();
+  holes_wait_ = !holes_share_.may_begin(began_ns);
+  if (holes_wait_) return;
   const auto progress = holes_.release_some(cursor_, HoleReleaser::Rest::kBesideGrowth,
                                             HoleReleaser::Caller::kMalloc);
+  holes_share_.spend(clock_.monotonic_ns() - began_ns);
   if (progress.was_busy) return;
   barren_looks_ = progress.released.value > 0 ? 0 : barren_looks_ + 1;
   const bool is_at_end = progress.next == kNoPage;
@@ -134,7 +138,7 @@ void GrowthPayment::end() {
   } else if (wants_look_) {
     next_payment = 0;
   } else if (kept_ != SIZE_MAX) {
-    next_payment = kept_ + kAheadBytes;
+    next_payment = (holes_wait_ ? paid_at_ : kept_) + kAheadBytes;
   }
   due_.store(std::min(next_step_, next_payment), std::memory_order_relaxed);
   busy_.store(false, std::memory_order_release);
@@ -162,7 +166,8 @@ void GrowthPayment::check_invariants() {
   SPANMALLOC_CHECK(due_.load(std::memory_order_relaxed) <= next_step_, "a step of growth is lost");
   SPANMALLOC_CHECK(drained_class_ >= 1 && drained_class_ < kSizeClassCount,
                    "a drain for growth is at no class");
-  drain_pacer_.check_invariants();
+  drain_share_.check_invariants();
+  holes_share_.check_invariants();
   SPANMALLOC_CHECK(cursor_ != kNoPage, "the search for holes does not begin anew");
   busy_.store(false, std::memory_order_release);
 }

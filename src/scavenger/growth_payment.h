@@ -9,9 +9,9 @@
 #include "central/central_lists.h"
 #include "central/hole_releaser.h"
 #include "pages/page_heap.h"
-#include "scavenger/drain_pacer.h"
 #include "scavenger/scavenge_pacer.h"
 #include "scavenger/scavenger_clock.h"
+#include "scavenger/time_share.h"
 
 namespace spanmalloc {
 
@@ -23,7 +23,9 @@ namespace spanmalloc {
 // well. It steps when backed memory is a part above where it stepped last, and all spans are a step
 // older. Then the depots' magazines that nobody needed since the last step are drained, and where
 // spans have much free by then, holes of those that rested are given back, as much as came into use
-// meanwhile, until the end of the heap or where there are none far and wide.
+// meanwhile, until the end of the heap or where there are none far and wide. Where threads run on
+// several processors, each call of the system for it interrupts them all, so it has a share of the
+// time and no more.
 //
 // Only new heights are steps. A program that returns to its first sizes backs their holes again,
 // and may pay for that with those of its second ones; but between two ticks of the scavenger it
@@ -43,6 +45,15 @@ class GrowthPayment {
   static constexpr size_t kMuchDivisor = 4;
   // What comes into use from payment to payment.
   static constexpr size_t kAheadBytes = size_t{32} << 10;
+  // Drains for spans that grow take one part of the time in so many at most, and holes. So much may
+  // collect, of the latter the longest step of the clock that measures them.
+  static constexpr uint64_t kDrainDivisor = 16;
+  static constexpr int64_t kMostDrainNs = 3'000'000;
+  static constexpr uint64_t kHolesDivisor = 4;
+  static constexpr int64_t kMostHolesNs = 10'000'000;
+  // What an object is taken to cost that is drained: some 10 ns, or 70 where all are cold, and half
+  // as much again when it is next taken out of its span.
+  static constexpr uint64_t kNsPerObject = 50;
 
   constexpr GrowthPayment(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
                           ScavengerClock& clock)
@@ -67,8 +78,8 @@ class GrowthPayment {
   // lock.
   size_t drain_depots(ListKey key);
 
-  // As drain_depots(), for when spans of small blocks grow while free pages are left: only as often
-  // as a DrainPacer allows it.
+  // As drain_depots(), for when spans of small blocks grow while free pages are left: as long as
+  // that takes no more than its share of the time.
   size_t drain_surplus(ListKey key);
 
   // A tick of the scavenger's clock. Heights that are some epochs past are none any more. Does
@@ -134,11 +145,14 @@ class GrowthPayment {
   // The class whose depot is drained next, and the bytes that kAll has yet to drain of it.
   SizeClass drained_class_ = 1;
   size_t left_in_class_ = kNotEntered;
-  DrainPacer drain_pacer_;
+  TimeShare drain_share_{kDrainDivisor, kMostDrainNs};
   // Whether a step has not yet asked if holes are to be given back.
   bool wants_look_ = false;
   // Backed bytes that holes are given back to keep; SIZE_MAX: none are.
   size_t kept_ = SIZE_MAX;
+  TimeShare holes_share_{kHolesDivisor, kMostHolesNs};
+  // Whether they had used it up at the last payment.
+  bool holes_wait_ = false;
   // Where the search for holes goes on, and its looks in a row that found none.
   PageNumber cursor_{};
   size_t barren_looks_ = 0;

@@ -229,7 +229,7 @@ TEST(GrowthPayment, DepotsAreDrainedForSpansAsOftenAsTheTimeAllowsIt) {
     }
   };
   EXPECT_EQ(test.payment.drain_surplus(kTestKey), 0u) << "depots hold nothing";
-  constexpr auto kMost = static_cast<size_t>(DrainPacer::kMostObjects);
+  constexpr size_t kMost = GrowthPayment::kMostDrainNs / GrowthPayment::kNsPerObject;
   const auto drain_what_may_be = [&] {
     size_t objects = 0;
     for (size_t drained = 1; drained > 0 && objects < 3 * kMost; objects += drained) {
@@ -245,7 +245,7 @@ TEST(GrowthPayment, DepotsAreDrainedForSpansAsOftenAsTheTimeAllowsIt) {
   EXPECT_LE(at_first, kMost + kPortion);
   test.check();
   EXPECT_GT(test.payment.drain_depots(kTestKey), 0u) << "the heap must grow";
-  test.clock.advance(4 * kMost * DrainPacer::kNsUntilNext);
+  test.clock.advance(4 * GrowthPayment::kMostDrainNs * GrowthPayment::kDrainDivisor);
   const size_t later = drain_what_may_be();
   EXPECT_GE(later, kMost);
   EXPECT_LE(later, kMost + kPortion);
@@ -258,6 +258,30 @@ TEST(GrowthPayment, HolesThatAreToBeKeptAreKept) {
   test.thin_out(kFirst, test.grow(kFirst, 64 * kMiB), 16);
   test.grow(kSecond, 40 * kMiB);
   EXPECT_EQ(test.page_heap.hole_bytes(), 0u);
+  test.check();
+}
+
+TEST(GrowthPayment, HolesTakeTheirShareOfTheTime) {
+  Fixture test;
+  test.thin_out(kFirst, test.grow(kFirst, 64 * kMiB), 16);
+  constexpr uint64_t kNsPerRelease = 1'000'000;
+  size_t releases = 0;
+  test.source.call_at_release([&] {
+    ++releases;
+    test.clock.advance(kNsPerRelease);
+  });
+  test.grow(kSecond, 20 * kMiB);
+  constexpr size_t kAtFirst = GrowthPayment::kMostHolesNs / kNsPerRelease;
+  // The batch that begins last takes as long as it takes.
+  constexpr size_t kBatch = 48;
+  EXPECT_GE(releases, kAtFirst);
+  EXPECT_LE(releases, kAtFirst + kAtFirst / 3 + kBatch);
+  test.check();
+  // The rest of the time belongs to the program.
+  test.clock.advance(4 * kBatch * kNsPerRelease * GrowthPayment::kHolesDivisor);
+  const size_t before = releases;
+  test.grow(kSecond, 20 * kMiB);
+  EXPECT_GT(releases, before);
   test.check();
 }
 
