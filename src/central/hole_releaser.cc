@@ -45,7 +45,10 @@ HoleReleaser::UnitsOfLoans HoleReleaser::units_of(const Batch& batch, size_t don
 // How many pieces, from the first on, were given back. In one call of the system where that may be:
 // each interrupts all processors on which the program runs.
 size_t HoleReleaser::release_pieces(const Batch& batch, Caller caller) {
-  if (caller == Caller::kReleaser || !platform::has_late_filter()) {
+  // Filters beside inherited ones are counted in a file, which no malloc may open.
+  const bool may_batch = caller == Caller::kReleaser ||
+                         (!platform::has_inherited_filter() && !platform::has_late_filter());
+  if (may_batch) {
     return page_heap_.release_pieces(batch.pieces.data(), batch.piece_count);
   }
   size_t done = 0;

@@ -36,8 +36,8 @@ class HoleReleaser {
   // heap grows, what was not claimed from for a whole step has had its chance.
   enum class Rest : uint16_t { kNone = 0, kBesideGrowth = 2, kIdle = 3 };
   // Who gives back: somebody whose work it is, or a malloc or free in passing. The latter in
-  // smaller batches, and where the program has made a filter by no other system calls than that
-  // must allow for the sake of malloc.
+  // smaller batches, and under a filter by no other system calls than that must allow for the sake
+  // of malloc.
   enum class Caller : uint8_t { kReleaser, kMalloc };
   struct Progress {
     PageNumber next{};      // where to go on; kNoPage at the end of the heap

@@ -11,7 +11,7 @@ void GrowthPayment::pay(ListKey key, Holes holes) {
   if (backed >= next_step_) step(backed, holes);
   if (holes == Holes::kKept) {
     wants_look_ = false;
-    kept_ = SIZE_MAX;
+    keep_holes();
   }
   if (drain_ != Drain::kNone) {
     (void)drain_some(key, backed);
@@ -92,6 +92,7 @@ size_t GrowthPayment::drain_some(ListKey key, size_t backed) {
     left_in_class_ = kNotEntered;
   }
   drain_share_.spend((allowed - allowance) * kNsPerObject);
+  paid_at_ = page_heap_.backed_bytes();
   if (drained_class_ == kSizeClassCount) begin_drain(Drain::kNone);
   return drained;
 }
@@ -111,14 +112,18 @@ void GrowthPayment::look_for_holes() {
   const bool has_much = free_bytes >= page_heap_.backed_bytes() / kMuchDivisor;
   // What is not yet paid for from the step before stays owed.
   kept_ = has_much ? std::min(kept_, height_) : SIZE_MAX;
+  waited_at_ = 0;
   barren_looks_ = 0;
 }
 
 void GrowthPayment::release_batch(size_t backed) {
   if (backed < kept_ + kAheadBytes) return;
   const uint64_t began_ns = clock_.monotonic_ns();
-  holes_wait_ = !holes_share_.may_begin(began_ns);
-  if (holes_wait_) return;
+  if (!holes_share_.may_begin(began_ns)) {
+    waited_at_ = backed;
+    return;
+  }
+  waited_at_ = 0;
   const auto progress = holes_.release_some(cursor_, HoleReleaser::Rest::kBesideGrowth,
                                             HoleReleaser::Caller::kMalloc);
   holes_share_.spend(clock_.monotonic_ns() - began_ns);
@@ -127,18 +132,17 @@ void GrowthPayment::release_batch(size_t backed) {
   const bool is_at_end = progress.next == kNoPage;
   cursor_ = is_at_end ? PageNumber{} : progress.next;
   const size_t most_barren_looks = kLeastBarrenLooks + backed / kChunkBytes;
-  if (is_at_end || barren_looks_ > most_barren_looks) kept_ = SIZE_MAX;
+  if (is_at_end || barren_looks_ > most_barren_looks) keep_holes();
 }
 
 void GrowthPayment::end() {
-  paid_at_ = page_heap_.backed_bytes();
   size_t next_payment = SIZE_MAX;
   if (drain_ != Drain::kNone) {
     next_payment = paid_at_ + kAheadBytes;
   } else if (wants_look_) {
     next_payment = 0;
   } else if (kept_ != SIZE_MAX) {
-    next_payment = (holes_wait_ ? paid_at_ : kept_) + kAheadBytes;
+    next_payment = std::max(kept_, waited_at_) + kAheadBytes;
   }
   due_.store(std::min(next_step_, next_payment), std::memory_order_relaxed);
   busy_.store(false, std::memory_order_release);
@@ -148,13 +152,14 @@ void GrowthPayment::end_epoch() {
   if (busy_.exchange(true, std::memory_order_acquire)) return;
   heights_.end_epoch(page_heap_.backed_bytes());
   next_step_ = std::min(next_step_, step_above(heights_.highest()));
+  waited_at_ = 0;
   end();
 }
 
 void GrowthPayment::forget_thread() {
   begin_drain(Drain::kNone);
   wants_look_ = false;
-  kept_ = SIZE_MAX;
+  keep_holes();
   cursor_ = {};
   due_.store(next_step_, std::memory_order_relaxed);
   busy_.store(false, std::memory_order_release);

@@ -45,8 +45,10 @@ class GrowthPayment {
   static constexpr size_t kMuchDivisor = 4;
   // What comes into use from payment to payment.
   static constexpr size_t kAheadBytes = size_t{32} << 10;
-  // Drains for spans that grow take one part of the time in so many at most, and holes. So much may
-  // collect, of the latter the longest step of the clock that measures them.
+  // Drains for spans that grow begin, and batches of holes are given back, while all of them took
+  // no more than one part in so many of the time. So much may collect, of the latter the longest
+  // step of the clock that measures them; where processors are few, the time of other threads
+  // counts.
   static constexpr uint64_t kDrainDivisor = 16;
   static constexpr int64_t kMostDrainNs = 3'000'000;
   static constexpr uint64_t kHolesDivisor = 4;
@@ -78,8 +80,8 @@ class GrowthPayment {
   // lock.
   size_t drain_depots(ListKey key);
 
-  // As drain_depots(), for when spans of small blocks grow while free pages are left: as long as
-  // that takes no more than its share of the time.
+  // As drain_depots(), for when spans of small blocks grow while free pages are left: begins where
+  // depots are full and all that was drained took no more than its share of the time.
   size_t drain_surplus(ListKey key);
 
   // A tick of the scavenger's clock. Heights that are some epochs past are none any more. Does
@@ -124,6 +126,11 @@ class GrowthPayment {
                          CentralList::DrainAllowance* allowance);
   void look_for_holes();
   void release_batch(size_t backed);
+  // None are given back until another step asks for it.
+  void keep_holes() {
+    kept_ = SIZE_MAX;
+    waited_at_ = 0;
+  }
   void end();
 
   PageHeap& page_heap_;
@@ -151,8 +158,8 @@ class GrowthPayment {
   // Backed bytes that holes are given back to keep; SIZE_MAX: none are.
   size_t kept_ = SIZE_MAX;
   TimeShare holes_share_{kHolesDivisor, kMostHolesNs};
-  // Whether they had used it up at the last payment.
-  bool holes_wait_ = false;
+  // Backed bytes when that share was found used up; 0: it was not.
+  size_t waited_at_ = 0;
   // Where the search for holes goes on, and its looks in a row that found none.
   PageNumber cursor_{};
   size_t barren_looks_ = 0;

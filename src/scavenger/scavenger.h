@@ -135,8 +135,8 @@ class Scavenger {
   // in waiting caches, and more as the heap grows. Returns the bytes. Called without a lock.
   size_t drain_for_growth();
 
-  // For malloc, as spans of small blocks grow: drains a part of what lies in depots where that is
-  // more than the program lately needed. Returns the bytes. Called without a lock.
+  // For malloc, as spans of small blocks grow: drains a part of what lies in depots where they hold
+  // much, as often as its share of the time allows it. Returns the bytes. Called without a lock.
   size_t drain_surplus() { return growth_payment_.drain_surplus(key_); }
 
   // Gives back all free pages and holes of spans at once, without pacing; returns the bytes.

@@ -235,6 +235,27 @@ int filter_beside_thread() {
   _exit(0);
 }
 
+// Where the heap grows in one size beside much that is free in another, malloc gives memory back,
+// by no call that the filter does not expect. Too little for a thread.
+int filter_before_growth() {
+  constexpr size_t kCount = 16 * kKiB;
+  static void* blocks[2][kCount];
+  for (void*& block : blocks[0]) {
+    block = malloc(1000);
+    if (block == nullptr) _exit(1);
+  }
+  for (size_t index = 0; index < kCount; ++index) {
+    if (index % 16 != 0) free(blocks[0][index]);
+  }
+  if (!no_threads_nor_files().kill(SYS_process_madvise).install()) _exit(1);
+  for (size_t index = 0; index < kCount / 4; ++index) {
+    blocks[1][index] = malloc(3000);
+    if (blocks[1][index] == nullptr) _exit(1);
+    contract::fill(blocks[1][index], 3000, index);
+  }
+  _exit(0);
+}
+
 struct Role {
   const char* name;
   int (*play)();
@@ -244,6 +265,7 @@ constexpr Role kRoles[] = {
     {"filter_before_memory", filter_before_memory},
     {"second_filter_before_memory", second_filter_before_memory},
     {"filter_beside_thread", filter_beside_thread},
+    {"filter_before_growth", filter_before_growth},
 };
 
 // As run_self, with ticks every 20 ms.
@@ -321,6 +343,11 @@ CASE(after_a_late_filter_no_thread_starts_and_no_file_is_read) {
   EXPECT_EQ(run_role("second_filter_before_memory", Inherited::kFilter), 0);
   if (contract::not_promised_by_libc()) return;
   EXPECT_EQ(run_role("filter_beside_thread", Inherited::kNothing), 0);
+}
+
+CASE(growth_gives_holes_back_by_no_call_that_a_late_filter_forbids) {
+  EXPECT_EQ(run_role("filter_before_growth", Inherited::kNothing), 0);
+  EXPECT_EQ(run_role("filter_before_growth", Inherited::kFilter), 0);
 }
 
 CASE(madvise_forbidden) {
