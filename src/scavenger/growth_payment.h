@@ -47,8 +47,8 @@ class GrowthPayment {
   static constexpr size_t kAheadBytes = size_t{32} << 10;
   // Drains for spans that grow begin, and batches of holes are given back, while all of them took
   // no more than one part in so many of the time. So much may collect, of the latter the longest
-  // step of the clock that measures them; where processors are few, the time of other threads
-  // counts.
+  // step of the clock that measures them. That is the time that passes: where threads wait for
+  // processors, batches are charged for the wait.
   static constexpr uint64_t kDrainDivisor = 16;
   static constexpr int64_t kMostDrainNs = 3'000'000;
   static constexpr uint64_t kHolesDivisor = 4;
@@ -146,7 +146,7 @@ class GrowthPayment {
   size_t next_step_ = kFirstHeight;
   size_t height_ = 0;
   PeakWindow heights_;
-  // Backed bytes at the last payment.
+  // Backed bytes at the last drain, from which on growth pays for the next.
   size_t paid_at_ = 0;
   Drain drain_ = Drain::kNone;
   // The class whose depot is drained next, and the bytes that kAll has yet to drain of it.
