@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "platform/compiler.h"
+#include "platform/sleeping_thread.h"
 #include "platform/system.h"
 #include "support/cache_parts.h"
 
@@ -187,6 +188,17 @@ TEST(CacheOwner, IsFoundByItsSlotEvenWhenBorrowed) {
   EXPECT_EQ(test.registry.owned_by(&slot, own), nullptr);
 }
 
+// The identity of a thread that the kernel knows no more: it may still know one that was joined,
+// for a moment.
+int identity_of_an_ended_thread() {
+  int identity = 0;
+  std::thread([&] { identity = platform::kernel_thread_id(); }).join();
+  for (int round = 0; round < 10'000 && !platform::has_no_thread(identity); ++round) {
+    platform::sleep_ns(kNsPerMs / 10);
+  }
+  return identity;
+}
+
 // A thread that ends by the bare system call waits for nobody. What was its slot is then in memory
 // that may be gone, or is the slot of another thread.
 TEST(CacheOwner, GivesBackNothingToASlotThatIsNoLongerTheOwners) {
@@ -203,10 +215,8 @@ TEST(CacheOwner, GivesBackNothingToASlotThatIsNoLongerTheOwners) {
   EXPECT_EQ(slot.load(), of_another);
   EXPECT_FALSE(owner.is_borrowed());
 
-  int ended = 0;
-  std::thread([&] { ended = platform::kernel_thread_id(); }).join();
   slot = cache;
-  owner.attach(&slot, ended);
+  owner.attach(&slot, identity_of_an_ended_thread());
   ASSERT_TRUE(owner.try_borrow(cache, &empty_thread_cache));
   owner.give_back(cache, &empty_thread_cache);
   EXPECT_EQ(slot.load(), &empty_thread_cache);
