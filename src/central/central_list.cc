@@ -89,17 +89,6 @@ Claim CentralList::claim(Growth growth, size_t limit) const {
   return claim;
 }
 
-// The span of a node that a link led to; a program that wrote to the freed block `from` may have
-// sent the link anywhere, so nothing is read there before the page map knows the address.
-Span* CentralList::checked_span_of(const FreeNode* node, const FreeNode* from) const {
-  const uintptr_t address = reinterpret_cast<uintptr_t>(node);
-  Span* span = nullptr;
-  if (environment_.page_map.class_map()[address] == size_class_)
-    span = environment_.page_map.find(address);
-  if (span == nullptr) report_changed_in_list(reinterpret_cast<uintptr_t>(from), object_bytes());
-  return span;
-}
-
 void CentralList::after_give_back(Span* span, bool was_full, Span** emptied) const {
   if (span->is_empty()) {
     state_.free_objects -= span->object_count();
@@ -113,14 +102,20 @@ void CentralList::after_give_back(Span* span, bool was_full, Span** emptied) con
   }
 }
 
-CentralList::Batch::Entry CentralList::take_object(Magazine& magazine, const FreeNode* from,
-                                                   Span* span, ListKey key) const {
+SPANMALLOC_ALWAYS_INLINE CentralList::Batch::Entry CentralList::take_object(Magazine& magazine,
+                                                                            Batch::Entry from,
+                                                                            ClassMapView class_map,
+                                                                            ListKey key) const {
   const FreeNode* node = magazine.top;
   const uintptr_t address = reinterpret_cast<uintptr_t>(node);
+  Span* span = from.span;
   // Neighbours in a list are often neighbours in a page.
-  const bool same_page = (address ^ reinterpret_cast<uintptr_t>(from)) < kPageBytes;
+  const bool same_page = (address ^ from.address) < kPageBytes;
   if (span == nullptr || !same_page) {
-    span = checked_span_of(node, from);
+    // A program that wrote to the freed block `from` may have sent the link anywhere: nothing is
+    // read there before the class map knows the address.
+    span = class_map[address] == size_class_ ? environment_.page_map.small_span(address) : nullptr;
+    if (span == nullptr) report_changed_in_list(from.address, object_bytes());
     prefetch_record(span);
   }
   // All links are read before an object is back, whose memory may go then.
@@ -135,28 +130,30 @@ CentralList::Batch::Entry CentralList::take_object(Magazine& magazine, const Fre
 }
 
 CentralList::Batch CentralList::take_batch(std::span<Magazine> magazines, ListKey key) const {
+  const ClassMapView class_map = environment_.page_map.class_map().view();
   Batch batch;
   batch.lane_size = kDrainBatch / magazines.size();
+  for (size_t lane = 0; lane < magazines.size(); ++lane) {
+    batch.lane_counts[lane] = std::min(batch.lane_size, magazines[lane].count);
+    *batch.lane(lane) = {reinterpret_cast<uintptr_t>(magazines[lane].top), nullptr};
+  }
   for (size_t index = 0; index < batch.lane_size; ++index) {
     for (size_t lane = 0; lane < magazines.size(); ++lane) {
-      Magazine& magazine = magazines[lane];
-      if (magazine.count == 0) continue;
-      Batch::Entry* object = &batch.objects[lane * batch.lane_size + index];
-      const bool is_first = index == 0;
-      const auto* from = is_first ? magazine.top : reinterpret_cast<FreeNode*>(object[-1].address);
-      *object = take_object(magazine, from, is_first ? nullptr : object[-1].span, key);
+      if (index >= batch.lane_counts[lane]) continue;
+      Batch::Entry* from = batch.lane(lane) + index;
+      from[1] = take_object(magazines[lane], *from, class_map, key);
       // Wherever the link leads to: it is looked at when the other lanes have had their turn.
-      __builtin_prefetch(magazine.top);
-      ++batch.lane_counts[lane];
+      __builtin_prefetch(magazines[lane].top);
     }
   }
   return batch;
 }
 
-void CentralList::put_back(const Batch& batch, Span** emptied) const {
+void CentralList::put_back(Batch& batch, Span** emptied) const {
   MutexLock lock(state_.mutex);
-  for (size_t lane = 0; lane * batch.lane_size < kDrainBatch; ++lane) {
-    put_back_lane({&batch.objects[lane * batch.lane_size], batch.lane_counts[lane]}, emptied);
+  for (size_t lane = 0; lane < kDrainLanes; ++lane) {
+    const size_t count = batch.lane_counts[lane];
+    if (count > 0) put_back_lane({batch.lane(lane) + 1, count}, emptied);
   }
 }
 
@@ -177,8 +174,9 @@ void CentralList::put_back_lane(std::span<const Batch::Entry> objects, Span** em
       // It has just been made, and all of it belongs to the thread that is about to list it.
       if (!was_full && !span->is_listed()) report_double_free(address, object_bytes());
     }
-    if (!span->is_object_start(address)) report_interior_pointer("free", address, object_bytes());
-    if (!span->give_back(address)) report_double_free(address, object_bytes());
+    const size_t index = span->object_starting_at(address);
+    if (index == kNoObject) report_interior_pointer("free", address, object_bytes());
+    if (!span->give_back_object(index)) report_double_free(address, object_bytes());
   }
   if (span != nullptr) after_give_back(span, was_full, emptied);
 }
@@ -190,7 +188,7 @@ void CentralList::drain(std::span<Magazine> magazines, ListKey key) const {
                                      [](const Magazine& magazine) { return magazine.count == 0; });
     magazines = {magazines.begin(), done};
     if (magazines.empty()) return;
-    const Batch batch = take_batch(magazines, key);
+    Batch batch = take_batch(magazines, key);
     Span* emptied = nullptr;
     put_back(batch, &emptied);
     delete_spans(emptied);

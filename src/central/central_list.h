@@ -165,26 +165,30 @@ class CentralList {
     return span->is_short() ? (uint64_t{1} << 32) + 1 : 1;
   }
   Claim claim_from(Span* span, size_t limit, size_t skip = 0) const;
-  // Objects of magazines with their spans, of each magazine so many as `lane_size` in a row. They
-  // are looked up without the lock, since to follow cold links and find records waits for memory,
-  // and whoever holds the lock lets others wait.
+  // Objects of magazines with their spans. They are looked up without the lock, since to follow
+  // cold links and find records waits for memory, and whoever holds the lock lets others wait.
   struct Batch {
     struct Entry {
       uintptr_t address;
       Span* span;
     };
+    // Objects of each magazine at most.
     size_t lane_size = 0;
     std::array<size_t, kDrainLanes> lane_counts = {};
-    std::array<Entry, kDrainBatch> objects;
+    std::array<Entry, kDrainBatch + kDrainLanes> entries;
+
+    // What is no object: the address of the first one, and no span. The objects follow it.
+    Entry* lane(size_t index) { return &entries[index * (lane_size + 1)]; }
   };
   // Takes the first objects off the magazines. REQUIRES: one of them at least, and at most
   // kDrainLanes.
   Batch take_batch(std::span<Magazine> magazines, ListKey key) const;
-  // Takes the top object off the magazine; `span` is that of the object `from`, which lay above it,
-  // or nullptr.
-  Batch::Entry take_object(Magazine& magazine, const FreeNode* from, Span* span, ListKey key) const;
+  // Takes the top object off the magazine; `from` is the one that lay above it, with its span or
+  // none.
+  Batch::Entry take_object(Magazine& magazine, Batch::Entry from, ClassMapView class_map,
+                           ListKey key) const;
   // Puts them into their spans; those that became empty are added to the list `emptied`.
-  void put_back(const Batch& batch, Span** emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
+  void put_back(Batch& batch, Span** emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
   void put_back_lane(std::span<const Batch::Entry> objects, Span** emptied) const
       SPANMALLOC_REQUIRES(state_.mutex);
   // As the drain of one magazine; changes the order of the array.
@@ -194,7 +198,6 @@ class CentralList {
   template <typename Take>
   size_t drain_taken(Take take, ListKey key, DrainAllowance* allowance) const
       SPANMALLOC_EXCLUDES(state_.mutex);
-  Span* checked_span_of(const FreeNode* node, const FreeNode* from) const;
   void after_give_back(Span* span, bool was_full, Span** emptied) const
       SPANMALLOC_REQUIRES(state_.mutex);
   void delete_spans(Span* emptied) const SPANMALLOC_EXCLUDES(state_.mutex);

@@ -40,7 +40,7 @@ void OccupancyLists::remove(Span* span) {
 void OccupancyLists::update(Span* span) {
   if (span->is_full()) {
     remove(span);
-  } else if (span->occupancy_list() != list_for(*span)) {
+  } else if (!is_where_it_belongs(*span)) {
     remove(span);
     insert(span);
   }

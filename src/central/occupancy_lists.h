@@ -55,6 +55,14 @@ class OccupancyLists {
     const size_t part = used * kParts / (span.object_count() + 1);
     return static_cast<uint8_t>(2 * part + (span.has_released_units() ? 0 : 1));
   }
+  // Whether that is the list that it is on: the same without a division.
+  static bool is_where_it_belongs(const Span& span) {
+    const size_t list = span.occupancy_list();
+    const size_t used = (span.object_count() - span.free_count()) * kParts;
+    const size_t part_begins = list / 2 * (span.object_count() + 1);
+    return used - part_begins <= span.object_count() &&
+           (list % 2 == 0) == span.has_released_units();
+  }
   // A span of the highest of these lists; nullptr for none.
   Span* highest_of(uint32_t lists) const;
 

@@ -81,6 +81,15 @@ class PageMap {
   // first.
   Span* find(uintptr_t address) const;
 
+  // The span of small objects that contains `address`. REQUIRES: the address has a class, or had
+  // one once; in the latter case it may be nullptr.
+  Span* small_span(uintptr_t address) const {
+    const size_t page = address >> kPageShift;
+    // Acquire: as in find().
+    const Leaf* leaf = leaves_[page / kPagesPerChunk].load(std::memory_order_acquire);
+    return leaf->spans[page % kPagesPerChunk].load(std::memory_order_acquire);
+  }
+
   // Where the span of small objects begins that contains `address`. Reads neither the span's entry
   // nor its record. REQUIRES: the address has a class.
   uintptr_t small_span_base(uintptr_t address) const {

@@ -249,13 +249,20 @@ constexpr size_t object_index_at(SizeClass size_class, size_t offset) {
                              kReciprocalShift);
 }
 
-// Whether one of the first `count` objects starts there.
-constexpr bool is_object_offset(SizeClass size_class, size_t offset, size_t count) {
+// The index of the object that starts there, if it is one of the first `count`; else kNoObject.
+inline constexpr size_t kNoObject = SIZE_MAX;
+constexpr size_t object_starting_at(SizeClass size_class, size_t offset, size_t count) {
   // The bits that a division drops tell whether something remains (same source as the division).
   const uint64_t reciprocal = kSizeClasses[size_class].reciprocal;
   const uint64_t product = uint64_t{offset} * reciprocal;
   const bool remains = (product & low_bits(kReciprocalShift)) >= reciprocal;
-  return !remains && product >> kReciprocalShift < count;
+  const size_t index = product >> kReciprocalShift;
+  return !remains && index < count ? index : kNoObject;
+}
+
+// Whether one of the first `count` objects starts there.
+constexpr bool is_object_offset(SizeClass size_class, size_t offset, size_t count) {
+  return object_starting_at(size_class, offset, count) != kNoObject;
 }
 
 static_assert(sizeof(SizeClassInfo) == 32, "an entry lies in one cache line");

@@ -94,10 +94,12 @@ class Span {
   size_t object_index(uintptr_t address) const {
     return object_index_at(size_class(), address - base_);
   }
-  // Whether an object starts at `address`. REQUIRES: address lies in the span.
-  bool is_object_start(uintptr_t address) const {
-    return is_object_offset(size_class(), address - base_, object_count_);
+  // Index of the object that starts at `address`, kNoObject if none does. REQUIRES: address lies in
+  // the span.
+  size_t object_starting_at(uintptr_t address) const {
+    return spanmalloc::object_starting_at(size_class(), address - base_, object_count_);
   }
+  bool is_object_start(uintptr_t address) const { return object_starting_at(address) != kNoObject; }
 
   // The following are for the owner of a small span: its central list, under that list's lock.
 
@@ -116,7 +118,9 @@ class Span {
   // Gives back one object, which has its seal unless note_unsealed() says otherwise; false if it
   // was free already. REQUIRES: an object starts there.
   [[nodiscard]] bool give_back(uintptr_t address) {
-    const size_t index = object_index(address);
+    return give_back_object(object_index(address));
+  }
+  [[nodiscard]] bool give_back_object(size_t index) {
     uint64_t& word = free_bits_[index / 64];
     const uint64_t bit = uint64_t{1} << (index % 64);
     if ((word & bit) != 0) return false;

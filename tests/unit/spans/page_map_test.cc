@@ -264,6 +264,7 @@ TEST(PageMap, TheEntriesOfASpanOfEachClassAreInOrder) {
     for (uintptr_t address = span->base(); address < span->base() + span->bytes().value;
          address += kPageBytes / 2) {
       ASSERT_EQ(test.map.small_span_base(address), span->base()) << index;
+      ASSERT_EQ(test.map.small_span(address), span.operator->()) << index;
     }
   }
 }

@@ -107,8 +107,9 @@ TEST(SizeClass, ObjectsStartAtTheMultiplesOfTheirSizeUpToTheLast) {
   for_each_class([](size_t index, const SizeClassInfo& info) {
     const size_t end = info.objects_per_span * info.object_bytes;
     for (size_t offset = 0; offset < info.span_pages * kPageBytes + info.object_bytes; ++offset) {
-      ASSERT_EQ(is_object_offset(static_cast<SizeClass>(index), offset, info.objects_per_span),
-                offset % info.object_bytes == 0 && offset < end)
+      const bool starts = offset % info.object_bytes == 0 && offset < end;
+      ASSERT_EQ(object_starting_at(static_cast<SizeClass>(index), offset, info.objects_per_span),
+                starts ? offset / info.object_bytes : kNoObject)
           << offset << " of " << info.object_bytes;
     }
   });
