@@ -71,6 +71,7 @@ void ThreadCache::accept(SizeClass size_class, const Claim& claim) {
   own.content = claim.content;
   step_for_fork();
   own.bits = claim.bits;
+  ++refills_;
   if (claims_in_a_row_[size_class] < kClaimsToGrow) ++claims_in_a_row_[size_class];
 }
 
@@ -106,6 +107,7 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
     step_for_fork();
   } else if (const Magazine magazine = central.take_magazine(); magazine.top != nullptr) {
     list = {magazine.top, static_cast<uint32_t>(magazine.count + magazine.top->room())};
+    ++refills_;
   } else {
     return nullptr;
   }
@@ -215,12 +217,15 @@ void ThreadCache::flush_quarantine(CentralLists& centrals) {
 
 size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels) {
   size_t flushed = 0;
+  refills_ = 0;
+  flushed_classes_ = 0;
   centrals.for_each([&](const CentralList& central, SizeClass size_class) {
     const bool rests = heads_[size_class] == resting_heads_[size_class];
     if (rests && listed_count(size_class) > 0) {
       const size_t count = object_count(size_class);
       flushed += count * kSizeClasses[size_class].object_bytes;
       flush(size_class, central, sentinels, FlushTo::kSpans);
+      ++flushed_classes_;
     }
     resting_heads_[size_class] = heads_[size_class];
   });

@@ -284,7 +284,9 @@ bool Heap::reclaim_before_growth() {
 // come to hold the most that it ever had of each class.
 void Heap::reclaim_as_spans_grow() {
   const size_t bytes = spans_.small_span_bytes();
-  if (spans_at_flush_.has_risen(bytes, std::max(bytes / kFlushDivisor, kLeastFlushStep))) {
+  const ThreadCache* cache = own_thread_cache();
+  if (spans_at_flush_.has_risen(bytes, std::max(bytes / kFlushDivisor, kLeastFlushStep)) &&
+      cache != nullptr && cache->has_earned_flush()) {
     (void)flush_idle_lists();
     spans_at_flush_.move_to(spans_.small_span_bytes());
   }

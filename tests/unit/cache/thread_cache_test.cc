@@ -470,5 +470,25 @@ TEST(ThreadCache, ListsThatRestGoBackToTheirSpansAndOthersStay) {
   test.check();
 }
 
+TEST(ThreadCache, AFlushIsEarnedByMoreRefillsThanItCauses) {
+  Fixture test;
+  const auto flush = [&] { return test.cache.flush_idle(test.centrals, test.sentinels); };
+  EXPECT_TRUE(test.cache.has_earned_flush()) << "none was made";
+  test.give(test.take());
+  EXPECT_EQ(flush(), 0u);
+  EXPECT_TRUE(test.cache.has_earned_flush()) << "the last one cost nothing";
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_GT(flush(), 0u);
+    int refills = 0;
+    for (; !test.cache.has_earned_flush() && refills < 100; ++refills) {
+      test.give(test.take());
+      test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
+    }
+    EXPECT_EQ(refills, 8);
+    test.give(test.take());
+    EXPECT_EQ(flush(), 0u) << "it was just used";
+  }
+}
+
 }  // namespace
 }  // namespace spanmalloc
