@@ -24,10 +24,13 @@ namespace {
 // the memory in use; for each cache at least this much.
 constexpr size_t kCacheShareOfHeap = 8;
 constexpr size_t kCacheFloorBytes = size_t{1} << 20;
-// With this much in spans of small blocks, most of them have left the processor's own caches. Lists
-// are made whose checks are deferred, since to look into a block that comes to free would be to
-// wait, and blocks go to other lists in an order that keeps neighbours together.
-constexpr size_t kLargeHeapBytes = size_t{8} << 20;
+// With this much in spans of small blocks, most of them have left the processor's second-level
+// cache. Lists are made whose checks are deferred, since to look into a block that comes to free
+// would be to wait.
+constexpr size_t kColdHeapBytes = size_t{2} << 20;
+// With this much, blocks go to other lists in an order that keeps neighbours together. In smaller
+// heaps that costs about what it saves.
+constexpr size_t kOrderedHeapBytes = size_t{8} << 20;
 
 // What guards may take under the limits of the process.
 PageCount most_guards() {
@@ -266,10 +269,11 @@ ThreadCache::ListRules Heap::list_rules() const {
   const size_t in_use = page_heap_.in_use_bytes();
   const size_t share = in_use / kCacheShareOfHeap / scavenger_.live_threads();
   const size_t budget = share > kCacheFloorBytes ? share : kCacheFloorBytes;
-  if (spans_.small_span_bytes() < kLargeHeapBytes) return {budget, SealCheck::kAtFree};
+  const size_t small = spans_.small_span_bytes();
   // Places are random under hardening.
-  return {budget, SealCheck::kDeferred,
-          hardening_.has_ends() ? BlockOrder::kAsFreed : BlockOrder::kByAddress};
+  const bool is_ordered = small >= kOrderedHeapBytes && !hardening_.has_ends();
+  return {budget, small < kColdHeapBytes ? SealCheck::kAtFree : SealCheck::kDeferred,
+          is_ordered ? BlockOrder::kByAddress : BlockOrder::kAsFreed};
 }
 
 bool Heap::reclaim_before_growth() {
