@@ -31,18 +31,6 @@ SPANMALLOC_NOINLINE Claim refill(SizeClass size_class, size_t limit) {
   return claim;
 }
 
-// Whether an object of the class starts here. Read out of the page map alone, since records of
-// spans have grown cold in a large heap. REQUIRES: the address has that class.
-SPANMALLOC_ALWAYS_INLINE bool is_object_start(uintptr_t address, SizeClass size_class) {
-  const SizeClassInfo& info = kSizeClasses[size_class];
-  const size_t offset = address - heap.page_map().small_span_base(address);
-  if (!is_object_offset(size_class, offset, info.objects_per_span)) return false;
-  // Only its record tells whether the span is a short one and ends here.
-  if (SPANMALLOC_LIKELY(offset != info.end_of_short_span())) return true;
-  const Span* span = heap.page_map().find(address);
-  return span != nullptr && span->is_object_start(address);
-}
-
 }  // namespace
 
 Object allocate_without_cache(SizeClass size_class) {

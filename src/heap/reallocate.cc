@@ -26,11 +26,25 @@ size_t with_room_to_grow(size_t bytes, size_t old_bytes) {
 }
 
 void* allocate_with_room_to_grow(size_t bytes, size_t old_bytes) {
+  platform::ErrnoGuard errno_guard;
   const size_t wished = with_room_to_grow(bytes, old_bytes);
   void* fresh = SPANMALLOC_UNLIKELY(heap.hardening().is_on())
                     ? allocate_sampled_or_longer(bytes, wished)
                     : allocate(wished);
   return fresh != nullptr ? fresh : allocate(bytes);
+}
+
+// Moves what is in the block to `fresh` and frees the block; without `fresh` it stays.
+void* move_to(void* fresh, void* pointer, size_t bytes, size_t old_bytes) {
+  if (fresh == nullptr) {
+    // Shrinking never fails: the block is large enough as it is.
+    if (bytes <= old_bytes) return pointer;
+    errno = ENOMEM;
+    return nullptr;
+  }
+  memcpy(fresh, pointer, bytes < old_bytes ? bytes : old_bytes);
+  deallocate(pointer);
+  return fresh;
 }
 
 bool fits_in_place(size_t bytes, size_t old_bytes) {
@@ -49,35 +63,46 @@ void* reallocate_without_end(void* pointer, size_t bytes) {
     return or_no_memory(reallocate_large(pointer, bytes));
   }
   if (old_bytes <= kMaxSmallBytes && fits_in_place(bytes, old_bytes)) return pointer;
-  void* fresh;
-  {
-    platform::ErrnoGuard errno_guard;
-    fresh = allocate_with_room_to_grow(bytes, old_bytes);
-  }
-  if (fresh == nullptr) {
-    // Shrinking never fails: the block is large enough as it is.
-    if (bytes <= old_bytes) return pointer;
-    errno = ENOMEM;
-    return nullptr;
-  }
-  memcpy(fresh, pointer, bytes < old_bytes ? bytes : old_bytes);
-  deallocate(pointer);
-  return fresh;
+  return move_to(allocate_with_room_to_grow(bytes, old_bytes), pointer, bytes, old_bytes);
 }
+
+namespace {
+
+SPANMALLOC_NOINLINE void* reallocate_any(void* pointer, size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return reallocate_hardened(pointer, bytes);
+  return reallocate_without_end(pointer, bytes);
+}
+
+// For a pointer into a page of this class to what is not free, all but surely.
+SPANMALLOC_NOINLINE void* move_small(HotCache* cache, void* pointer, SizeClass size_class,
+                                     size_t bytes) {
+  if (SPANMALLOC_UNLIKELY(bytes == 0 || heap.hardening().is_on() ||
+                          !is_object_start(reinterpret_cast<uintptr_t>(pointer), size_class))) {
+    return reallocate_any(pointer, bytes);
+  }
+  const size_t old_bytes = kSizeClasses[size_class].object_bytes;
+  const size_t wished = with_room_to_grow(bytes, old_bytes);
+  void* fresh = nullptr;
+  if (wished <= kMaxLinearBytes) fresh = pop(cache, linear_size_class_of(wished));
+  if (SPANMALLOC_UNLIKELY(fresh == nullptr)) fresh = allocate_with_room_to_grow(bytes, old_bytes);
+  return move_to(fresh, pointer, bytes, old_bytes);
+}
+
+}  // namespace
 
 void* reallocate(void* pointer, size_t bytes) {
   // Programs whose only allocation function is this one begin each block so.
   if (pointer == nullptr) return allocate(bytes);
   // Most calls of a program that grows a buffer step by step stay in its size class: those look at
   // the page's class and the block's seal alone.
-  const HotCache* cache = current_cache();
-  const size_t old_bytes = kSizeClasses[cache->class_of(pointer)].object_bytes;
-  if (fits_in_place(bytes, old_bytes) &&
-      !static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark)) {
-    return pointer;
+  HotCache* cache = current_cache();
+  const SizeClass size_class = cache->class_of(pointer);
+  if (size_class == kNoSizeClass ||
+      static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark)) {
+    return reallocate_any(pointer, bytes);
   }
-  if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) return reallocate_hardened(pointer, bytes);
-  return reallocate_without_end(pointer, bytes);
+  if (fits_in_place(bytes, kSizeClasses[size_class].object_bytes)) return pointer;
+  return move_small(cache, pointer, size_class, bytes);
 }
 
 }  // namespace spanmalloc

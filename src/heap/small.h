@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "cache/thread_cache.h"
+#include "heap/heap.h"
+#include "platform/compiler.h"
 #include "spans/free_list.h"
 #include "spans/size_class.h"
 #include "spans/span.h"
@@ -43,6 +45,18 @@ void push_small(FreeNode* object, SizeClass size_class);
 
 // Whether a block that looks free really lies in a list, a depot or its span. Walks all of them.
 bool is_free_somewhere(uintptr_t address, SizeClass size_class);
+
+// Whether an object of the class starts here. Read out of the page map alone, since records of
+// spans have grown cold in a large heap. REQUIRES: the address has that class.
+SPANMALLOC_ALWAYS_INLINE bool is_object_start(uintptr_t address, SizeClass size_class) {
+  const SizeClassInfo& info = kSizeClasses[size_class];
+  const size_t offset = address - heap.page_map().small_span_base(address);
+  if (!is_object_offset(size_class, offset, info.objects_per_span)) return false;
+  // Only its record tells whether the span is a short one and ends here.
+  if (SPANMALLOC_LIKELY(offset != info.end_of_short_span())) return true;
+  const Span* span = heap.page_map().find(address);
+  return span != nullptr && span->is_object_start(address);
+}
 
 // What heap/allocate.h says, in a process whose blocks have no ends, for a block that was not
 // sampled. REQUIRES of reallocate_without_end(): a pointer that is not nullptr.
