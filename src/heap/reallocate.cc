@@ -97,12 +97,13 @@ void* reallocate(void* pointer, size_t bytes) {
   // the page's class and the block's seal alone.
   HotCache* cache = current_cache();
   const SizeClass size_class = cache->class_of(pointer);
-  if (size_class == kNoSizeClass ||
-      static_cast<const FreeNode*>(pointer)->has_mark_of(cache->key().mark)) {
-    return reallocate_any(pointer, bytes);
+  const auto* object = static_cast<const FreeNode*>(pointer);
+  if (fits_in_place(bytes, kSizeClasses[size_class].object_bytes)) {
+    if (SPANMALLOC_LIKELY(!object->has_mark_of(cache->key().mark))) return pointer;
+  } else if (size_class != kNoSizeClass && !object->has_mark_of(cache->key().mark)) {
+    return move_small(cache, pointer, size_class, bytes);
   }
-  if (fits_in_place(bytes, kSizeClasses[size_class].object_bytes)) return pointer;
-  return move_small(cache, pointer, size_class, bytes);
+  return reallocate_any(pointer, bytes);
 }
 
 }  // namespace spanmalloc
