@@ -217,8 +217,7 @@ void ThreadCache::flush_quarantine(CentralLists& centrals) {
 
 size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels) {
   size_t flushed = 0;
-  refills_ = 0;
-  flushed_classes_ = 0;
+  forget_refills();
   centrals.for_each([&](const CentralList& central, SizeClass size_class) {
     const bool rests = heads_[size_class] == resting_heads_[size_class];
     if (rests && listed_count(size_class) > 0) {

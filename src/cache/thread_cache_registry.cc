@@ -87,6 +87,7 @@ bool ThreadCacheRegistry::take_back_all_left() {
 }
 
 void ThreadCacheRegistry::release(ThreadCache* cache, Contents contents) {
+  cache->forget_refills();
   MutexLock lock(mutex_);
   if (contents == Contents::kKept) {
     push(warm_, cache);

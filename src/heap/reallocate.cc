@@ -76,7 +76,8 @@ SPANMALLOC_NOINLINE void* reallocate_any(void* pointer, size_t bytes) {
 // For a pointer into a page of this class to what is not free, all but surely.
 SPANMALLOC_NOINLINE void* move_small(HotCache* cache, void* pointer, SizeClass size_class,
                                      size_t bytes) {
-  if (SPANMALLOC_UNLIKELY(bytes == 0 || heap.hardening().is_on() ||
+  // Blocks have no ends here: where they may have, no thread has a cache on the hot path.
+  if (SPANMALLOC_UNLIKELY(bytes == 0 ||
                           !is_object_start(reinterpret_cast<uintptr_t>(pointer), size_class))) {
     return reallocate_any(pointer, bytes);
   }

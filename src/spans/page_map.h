@@ -81,8 +81,7 @@ class PageMap {
   // first.
   Span* find(uintptr_t address) const;
 
-  // The span of small objects that contains `address`. REQUIRES: the address has a class, or had
-  // one once; in the latter case it may be nullptr.
+  // As find(), for less. REQUIRES: the address has a class, or had one once.
   Span* small_span(uintptr_t address) const {
     const size_t page = address >> kPageShift;
     // Acquire: as in find().

@@ -473,21 +473,29 @@ TEST(ThreadCache, ListsThatRestGoBackToTheirSpansAndOthersStay) {
 TEST(ThreadCache, AFlushIsEarnedByMoreRefillsThanItCauses) {
   Fixture test;
   const auto flush = [&] { return test.cache.flush_idle(test.centrals, test.sentinels); };
-  EXPECT_TRUE(test.cache.has_earned_flush()) << "none was made";
-  test.give(test.take());
-  EXPECT_EQ(flush(), 0u);
-  EXPECT_TRUE(test.cache.has_earned_flush()) << "the last one cost nothing";
-  for (int round = 0; round < 3; ++round) {
+  const auto refill = [&](ThreadCache::FlushTo from) {
+    test.give(test.take());
+    test.cache.flush(kClass, test.centrals[kClass], test.sentinels, from);
+  };
+  EXPECT_FALSE(test.cache.has_earned_flush()) << "nothing was refilled";
+  for (const auto from : {ThreadCache::FlushTo::kSpans, ThreadCache::FlushTo::kDepot}) {
+    test.give(test.take());
+    EXPECT_TRUE(test.cache.has_earned_flush());
+    EXPECT_EQ(flush(), 0u) << "it was just used";
+    EXPECT_FALSE(test.cache.has_earned_flush()) << "nothing was refilled since";
     EXPECT_GT(flush(), 0u);
     int refills = 0;
-    for (; !test.cache.has_earned_flush() && refills < 100; ++refills) {
-      test.give(test.take());
-      test.cache.flush(kClass, test.centrals[kClass], test.sentinels, ThreadCache::FlushTo::kSpans);
-    }
-    EXPECT_EQ(refills, 8);
-    test.give(test.take());
-    EXPECT_EQ(flush(), 0u) << "it was just used";
+    for (; !test.cache.has_earned_flush() && refills < 100; ++refills) refill(from);
+    EXPECT_EQ(refills, 9);
   }
+  test.give(test.take());
+  (void)flush();
+  (void)flush();
+  refill(ThreadCache::FlushTo::kSpans);
+  EXPECT_FALSE(test.cache.has_earned_flush());
+  test.cache.forget_refills();
+  refill(ThreadCache::FlushTo::kSpans);
+  EXPECT_TRUE(test.cache.has_earned_flush()) << "the flush was another thread's";
 }
 
 }  // namespace
