@@ -135,12 +135,12 @@ CentralList::Batch CentralList::take_batch(std::span<Magazine> magazines, ListKe
   batch.lane_size = kDrainBatch / magazines.size();
   for (size_t lane = 0; lane < magazines.size(); ++lane) {
     batch.lane_counts[lane] = std::min(batch.lane_size, magazines[lane].count);
-    *batch.lane(lane) = {reinterpret_cast<uintptr_t>(magazines[lane].top), nullptr};
+    *batch.start_of(lane) = {reinterpret_cast<uintptr_t>(magazines[lane].top), nullptr};
   }
   for (size_t index = 0; index < batch.lane_size; ++index) {
     for (size_t lane = 0; lane < magazines.size(); ++lane) {
       if (index >= batch.lane_counts[lane]) continue;
-      Batch::Entry* from = batch.lane(lane) + index;
+      Batch::Entry* from = batch.start_of(lane) + index;
       from[1] = take_object(magazines[lane], *from, class_map, key);
       // Wherever the link leads to: it is looked at when the other lanes have had their turn.
       __builtin_prefetch(magazines[lane].top);
@@ -149,11 +149,10 @@ CentralList::Batch CentralList::take_batch(std::span<Magazine> magazines, ListKe
   return batch;
 }
 
-void CentralList::put_back(Batch& batch, Span** emptied) const {
+void CentralList::put_back(const Batch& batch, Span** emptied) const {
   MutexLock lock(state_.mutex);
   for (size_t lane = 0; lane < kDrainLanes; ++lane) {
-    const size_t count = batch.lane_counts[lane];
-    if (count > 0) put_back_lane({batch.lane(lane) + 1, count}, emptied);
+    if (batch.lane_counts[lane] > 0) put_back_lane(batch.objects_of(lane), emptied);
   }
 }
 
@@ -188,7 +187,7 @@ void CentralList::drain(std::span<Magazine> magazines, ListKey key) const {
                                      [](const Magazine& magazine) { return magazine.count == 0; });
     magazines = {magazines.begin(), done};
     if (magazines.empty()) return;
-    Batch batch = take_batch(magazines, key);
+    const Batch batch = take_batch(magazines, key);
     Span* emptied = nullptr;
     put_back(batch, &emptied);
     delete_spans(emptied);

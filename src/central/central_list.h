@@ -178,7 +178,10 @@ class CentralList {
     std::array<Entry, kDrainBatch + kDrainLanes> entries;
 
     // What is no object: the address of the first one, and no span. The objects follow it.
-    Entry* lane(size_t index) { return &entries[index * (lane_size + 1)]; }
+    Entry* start_of(size_t lane) { return &entries[lane * (lane_size + 1)]; }
+    std::span<const Entry> objects_of(size_t lane) const {
+      return {&entries[lane * (lane_size + 1) + 1], lane_counts[lane]};
+    }
   };
   // Takes the first objects off the magazines. REQUIRES: one of them at least, and at most
   // kDrainLanes.
@@ -188,7 +191,7 @@ class CentralList {
   Batch::Entry take_object(Magazine& magazine, Batch::Entry from, ClassMapView class_map,
                            ListKey key) const;
   // Puts them into their spans; those that became empty are added to the list `emptied`.
-  void put_back(Batch& batch, Span** emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
+  void put_back(const Batch& batch, Span** emptied) const SPANMALLOC_EXCLUDES(state_.mutex);
   void put_back_lane(std::span<const Batch::Entry> objects, Span** emptied) const
       SPANMALLOC_REQUIRES(state_.mutex);
   // As the drain of one magazine; changes the order of the array.
