@@ -11,7 +11,7 @@ namespace spanmalloc {
 
 namespace {
 
-void prefetch_record(const Span* span) {
+SPANMALLOC_ALWAYS_INLINE void prefetch_record(const Span* span) {
   const auto* bytes = reinterpret_cast<const char*>(span);
   for (size_t line = 0; line < sizeof(Span); line += platform::kCacheLineBytes) {
     __builtin_prefetch(bytes + line, 1);
