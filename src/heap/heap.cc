@@ -1,5 +1,7 @@
 #include "heap/heap.h"
 
+#include <algorithm>
+
 #include "heap/access_report.h"
 #include "heap/hardened.h"
 #include "heap/hardened_large.h"
@@ -21,9 +23,12 @@ constinit thread_local bool thread_is_counted SPANMALLOC_INITIAL_EXEC_TLS = fals
 namespace {
 
 // What the lists of all thread caches, when full, hold beyond their first length is this part of
-// the memory in use; for each cache at least this much.
+// the memory in use.
 constexpr size_t kCacheShareOfHeap = 8;
-constexpr size_t kCacheFloorBytes = size_t{1} << 20;
+// In small heaps it is more: for each cache a part of kCacheFloorsBytes, within these bounds.
+constexpr size_t kCacheFloorsBytes = size_t{4} << 20;
+constexpr size_t kLeastCacheFloorBytes = size_t{256} << 10;
+constexpr size_t kMostCacheFloorBytes = size_t{1} << 20;
 // With this much in spans of small blocks, most of them have left the processor's second-level
 // cache. Lists are made whose checks are deferred, since to look into a block that comes to free
 // would be to wait.
@@ -267,8 +272,10 @@ void Heap::on_thread_exit(void*) {
 
 ThreadCache::ListRules Heap::list_rules() const {
   const size_t in_use = page_heap_.in_use_bytes();
-  const size_t share = in_use / kCacheShareOfHeap / scavenger_.live_threads();
-  const size_t budget = share > kCacheFloorBytes ? share : kCacheFloorBytes;
+  const size_t threads = scavenger_.live_threads();
+  const size_t floor =
+      std::clamp(kCacheFloorsBytes / threads, kLeastCacheFloorBytes, kMostCacheFloorBytes);
+  const size_t budget = std::max(in_use / kCacheShareOfHeap / threads, floor);
   const size_t small = spans_.small_span_bytes();
   // Places are random under hardening.
   const bool is_ordered = small >= kOrderedHeapBytes && !hardening_.has_ends();

@@ -383,6 +383,36 @@ TEST_F(HeapAsAWhole, MemoryFreedInOneSizeServesEveryOther) {
   }
 }
 
+// Budget of lists while so many threads more have a cache each.
+size_t list_budget_beside(size_t threads) {
+  std::atomic<size_t> attached{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> workers;
+  for (size_t index = 0; index < threads; ++index) {
+    workers.emplace_back([&] {
+      deallocate(allocate(64));
+      attached.fetch_add(1);
+      while (!stop) std::this_thread::yield();
+    });
+  }
+  while (attached < threads) std::this_thread::yield();
+  const size_t budget = heap.list_rules().budget;
+  stop = true;
+  for (std::thread& worker : workers) worker.join();
+  return budget;
+}
+
+TEST_F(HeapAsAWhole, InASmallHeapManyThreadsShareWhatTheirListsMayHold) {
+  deallocate(allocate(64));
+  ASSERT_LT(heap.page_heap().in_use_bytes(), 8 * kMiB) << "a share of a small heap is less";
+  EXPECT_EQ(list_budget_beside(0), kMiB);
+  EXPECT_EQ(list_budget_beside(2), kMiB);
+  const size_t of_eight = list_budget_beside(7);
+  EXPECT_LE(of_eight, kMiB / 2);
+  EXPECT_GT(of_eight, kMiB / 4);
+  EXPECT_EQ(list_budget_beside(16), kMiB / 4);
+}
+
 TEST_F(HeapAsAWhole, ACopyMadeByForkIsWholeWhileOtherThreadsWork) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> workers;
