@@ -215,20 +215,38 @@ void ThreadCache::flush_quarantine(CentralLists& centrals) {
   }
 }
 
+size_t ThreadCache::flush_if_idle(SizeClass size_class, const CentralList& central,
+                                  SentinelTable& sentinels) {
+  size_t flushed = 0;
+  const bool rests = heads_[size_class] == resting_heads_[size_class];
+  if (rests && listed_count(size_class) > 0) {
+    flushed = object_count(size_class) * kSizeClasses[size_class].object_bytes;
+    flush(size_class, central, sentinels, FlushTo::kSpans);
+  }
+  resting_heads_[size_class] = heads_[size_class];
+  return flushed;
+}
+
 size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels) {
   size_t flushed = 0;
   forget_refills();
   centrals.for_each([&](const CentralList& central, SizeClass size_class) {
-    const bool rests = heads_[size_class] == resting_heads_[size_class];
-    if (rests && listed_count(size_class) > 0) {
-      const size_t count = object_count(size_class);
-      flushed += count * kSizeClasses[size_class].object_bytes;
-      flush(size_class, central, sentinels, FlushTo::kSpans);
-      ++flushed_classes_;
-    }
-    resting_heads_[size_class] = heads_[size_class];
+    const size_t bytes = flush_if_idle(size_class, central, sentinels);
+    if (bytes > 0) ++flushed_classes_;
+    flushed += bytes;
   });
   return flushed;
+}
+
+void ThreadCache::note_handover(CentralLists& centrals, SentinelTable& sentinels) {
+  const uint32_t due = std::max(kHandoversPerLook, returned_classes_ * kHandoversPerReturnedClass);
+  if (++handovers_ < due) return;
+  handovers_ = 0;
+  returned_classes_ = 0;
+  for (size_t index = size_class_of(kReturnedAtHandoverBytes); index < kSizeClassCount; ++index) {
+    const SizeClass size_class = static_cast<SizeClass>(index);
+    if (flush_if_idle(size_class, centrals[size_class], sentinels) > 0) ++returned_classes_;
+  }
 }
 
 void ThreadCache::note_lists(SizeClass size_class) {

@@ -146,14 +146,16 @@ void push_small(FreeNode* object, SizeClass size_class) {
   ThreadCache* cache = heap.attach_thread();
   if (cache == nullptr) return deallocate_without_cache(object, size_class);
   const CacheUse use(*cache);
-  if (cache->head(size_class)->room() == 0) {
-    const bool handed_over =
-        cache->make_room(size_class, heap.central(size_class), heap.sentinels(), heap.list_rules());
-    if (handed_over) heap.scavenger().note_depot_grown();
-  }
+  const bool handed_over =
+      cache->head(size_class)->room() == 0 &&
+      cache->make_room(size_class, heap.central(size_class), heap.sentinels(), heap.list_rules());
   object->link_above(cache->head(size_class), cache->key());
   step_for_fork();
   cache->set_head(size_class, object);
+  if (handed_over) {
+    heap.scavenger().note_depot_grown();
+    cache->note_handover(heap.centrals(), heap.sentinels());
+  }
 }
 
 void fill_freed(void* pointer) {

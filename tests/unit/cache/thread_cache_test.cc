@@ -452,49 +452,5 @@ TEST(ThreadCache, ListsStayShortWithoutABudget) {
   EXPECT_GT(other.cache.object_count(kClass), kCapacity);
 }
 
-TEST(ThreadCache, ListsThatRestGoBackToTheirSpansAndOthersStay) {
-  Fixture test;
-  test.give_all(test.take_many(20));
-  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels), 0u) << "it was just used";
-  const size_t resting = test.cache.object_count(kClass);
-  EXPECT_GE(resting, 20u);
-  FreeNode* object = test.take();
-  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels), 0u) << "it was used since";
-  test.give(object);
-  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels), 0u);
-  EXPECT_EQ(test.cache.flush_idle(test.centrals, test.sentinels),
-            resting * kSizeClasses[kClass].object_bytes);
-  EXPECT_EQ(test.cache.object_count(kClass), 0u);
-  EXPECT_EQ(test.page_heap.in_use_bytes(), 0u) << "the class's span is empty";
-  test.give(test.take());
-  test.check();
-}
-
-TEST(ThreadCache, AFlushIsEarnedByMoreRefillsThanItCauses) {
-  Fixture test;
-  const auto flush = [&] { return test.cache.flush_idle(test.centrals, test.sentinels); };
-  const auto refill = [&](ThreadCache::FlushTo from) {
-    test.give(test.take());
-    test.cache.flush(kClass, test.centrals[kClass], test.sentinels, from);
-  };
-  EXPECT_FALSE(test.cache.has_earned_flush()) << "nothing was refilled";
-  test.give(test.take());
-  EXPECT_TRUE(test.cache.has_earned_flush());
-  (void)flush();
-  for (const auto from : {ThreadCache::FlushTo::kSpans, ThreadCache::FlushTo::kDepot}) {
-    EXPECT_FALSE(test.cache.has_earned_flush()) << "nothing was refilled since";
-    EXPECT_GT(flush(), 0u);
-    int refills = 0;
-    for (; !test.cache.has_earned_flush() && refills < 100; ++refills) refill(from);
-    EXPECT_EQ(refills, 9);
-    test.give(test.take());
-    (void)flush();
-  }
-  EXPECT_GT(flush(), 0u);
-  test.cache.forget_refills();
-  refill(ThreadCache::FlushTo::kSpans);
-  EXPECT_TRUE(test.cache.has_earned_flush()) << "the flush was another thread's";
-}
-
 }  // namespace
 }  // namespace spanmalloc
