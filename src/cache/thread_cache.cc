@@ -245,7 +245,9 @@ void ThreadCache::note_handover(CentralLists& centrals, SentinelTable& sentinels
   returned_classes_ = 0;
   for (size_t index = size_class_of(kReturnedAtHandoverBytes); index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);
-    if (flush_if_idle(size_class, centrals[size_class], sentinels) > 0) ++returned_classes_;
+    if (flush_if_idle(size_class, centrals[size_class], sentinels) == 0) continue;
+    ++returned_classes_;
+    ++flushed_classes_;
   }
 }
 

@@ -196,8 +196,9 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // it was written to.
   void flush_quarantine(CentralLists& centrals);
 
-  // Puts the objects of all classes whose lists are as they were at the last call back into their
-  // spans; returns the bytes. A list that rests keeps whole spans from being given back.
+  // Puts the objects of all classes whose lists are as they were at the last look, this one or that
+  // of note_handover(), back into their spans; returns the bytes. A list that rests keeps whole
+  // spans from being given back.
   size_t flush_idle(CentralLists& centrals, SentinelTable& sentinels);
 
   // For the owner, when it has handed a list over. A thread that frees more than it allocates makes
@@ -332,7 +333,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   bool orphaned_;
   // The sum of grown_bytes() over all classes.
   size_t grown_bytes_;
-  // Claims and magazines since the last flush_idle(), and the classes that it flushed.
+  // Claims and magazines since the last flush_idle(), and the classes that were flushed.
   uint32_t refills_;
   uint32_t flushed_classes_;
   // Lists handed over since the last look of note_handover(), and the classes that it flushed.

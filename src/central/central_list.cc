@@ -11,6 +11,7 @@ namespace spanmalloc {
 
 namespace {
 
+// Inlined always: calls of a function that does nothing but prefetch are dropped by GCC.
 SPANMALLOC_ALWAYS_INLINE void prefetch_record(const Span* span) {
   const auto* bytes = reinterpret_cast<const char*>(span);
   for (size_t line = 0; line < sizeof(Span); line += platform::kCacheLineBytes) {
