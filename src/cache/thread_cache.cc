@@ -222,6 +222,7 @@ size_t ThreadCache::flush_if_idle(SizeClass size_class, const CentralList& centr
   if (rests && listed_count(size_class) > 0) {
     flushed = object_count(size_class) * kSizeClasses[size_class].object_bytes;
     flush(size_class, central, sentinels, FlushTo::kSpans);
+    ++flushed_classes_;
   }
   resting_heads_[size_class] = heads_[size_class];
   return flushed;
@@ -231,9 +232,7 @@ size_t ThreadCache::flush_idle(CentralLists& centrals, SentinelTable& sentinels)
   size_t flushed = 0;
   forget_refills();
   centrals.for_each([&](const CentralList& central, SizeClass size_class) {
-    const size_t bytes = flush_if_idle(size_class, central, sentinels);
-    if (bytes > 0) ++flushed_classes_;
-    flushed += bytes;
+    flushed += flush_if_idle(size_class, central, sentinels);
   });
   return flushed;
 }
@@ -245,9 +244,7 @@ void ThreadCache::note_handover(CentralLists& centrals, SentinelTable& sentinels
   returned_classes_ = 0;
   for (size_t index = size_class_of(kReturnedAtHandoverBytes); index < kSizeClassCount; ++index) {
     const SizeClass size_class = static_cast<SizeClass>(index);
-    if (flush_if_idle(size_class, centrals[size_class], sentinels) == 0) continue;
-    ++returned_classes_;
-    ++flushed_classes_;
+    if (flush_if_idle(size_class, centrals[size_class], sentinels) > 0) ++returned_classes_;
   }
 }
 

@@ -7,7 +7,8 @@
 //           5  no pages  PageHeap::grow         pages from the system            (pages, platform)
 //              large     allocate_large         a span of its own
 //   free    1  common    deallocate             class from the page's byte, push to the head list
-//           2  full      deallocate_slow        swap lists, hand the full one to the depot
+//           2  full      deallocate_slow        swap lists, hand the full one to the depot, and at
+//                                               times large blocks that rest to their spans
 //              large     deallocate_large       end the span
 //           3  pressure  reclaim_before_growth  depot -> free bits -> empty spans -> page heap
 //                        reclaim_as_spans_grow  the same where free pages are left

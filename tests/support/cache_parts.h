@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "cache/thread_cache.h"
 #include "cache/thread_cache_registry.h"
@@ -54,6 +55,32 @@ struct CacheParts : CentralParts {
   BlockOrder order = BlockOrder::kAsFreed;
   ThreadCacheRegistry registry{arena};
   SentinelTable sentinels;
+};
+
+// One cache, and one class of it unless another is named.
+struct OneCache : CacheParts {
+  OneCache() : cache(*acquire()) {}
+
+  static constexpr SizeClass kClass = size_class_of(64);
+
+  FreeNode* take(SizeClass size_class = kClass) { return allocate(cache, size_class); }
+  void give(FreeNode* object, SizeClass size_class = kClass) {
+    deallocate(cache, size_class, object);
+  }
+  std::vector<FreeNode*> take_many(size_t count) {
+    std::vector<FreeNode*> objects;
+    while (objects.size() < count) objects.push_back(take());
+    return objects;
+  }
+  void give_all(const std::vector<FreeNode*>& objects) {
+    for (FreeNode* object : objects) give(object);
+  }
+  void check() {
+    cache.check_invariants(page_map.class_map());
+    centrals[kClass].check_invariants();
+  }
+
+  ThreadCache& cache;
 };
 
 }  // namespace spanmalloc::testing

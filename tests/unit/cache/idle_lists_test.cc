@@ -9,36 +9,14 @@
 namespace spanmalloc {
 namespace {
 
-using testing::CacheParts;
-
-const SizeClass kClass = size_class_of(64);
-
-struct Fixture : CacheParts {
-  Fixture() : cache(*acquire()) {}
-
-  FreeNode* take(SizeClass size_class = kClass) { return allocate(cache, size_class); }
-  void give(FreeNode* object, SizeClass size_class = kClass) {
-    deallocate(cache, size_class, object);
-  }
-  void give_all(const std::vector<FreeNode*>& objects) {
-    for (FreeNode* object : objects) give(object);
-  }
-  std::vector<FreeNode*> take_many(size_t count) {
-    std::vector<FreeNode*> objects;
-    while (objects.size() < count) objects.push_back(take());
-    return objects;
-  }
+struct Fixture : testing::OneCache {
   // Handovers up to the next look.
   void look_at_handover() {
     for (int handovers = 0; handovers < 32; ++handovers) cache.note_handover(centrals, sentinels);
   }
-  void check() {
-    cache.check_invariants(page_map.class_map());
-    centrals[kClass].check_invariants();
-  }
-
-  ThreadCache& cache;
 };
+
+const SizeClass kClass = Fixture::kClass;
 
 TEST(IdleLists, ListsThatRestGoBackToTheirSpansAndOthersStay) {
   Fixture test;

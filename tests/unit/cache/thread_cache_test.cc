@@ -19,29 +19,10 @@ using testing::CacheParts;
 using testing::claim_objects;
 using testing::kTestKey;
 
-const SizeClass kClass = size_class_of(64);
+using Fixture = testing::OneCache;
+
+const SizeClass kClass = Fixture::kClass;
 const size_t kCapacity = kSizeClasses[kClass].magazine_capacity;
-
-struct Fixture : CacheParts {
-  Fixture() : cache(*acquire()) {}
-
-  FreeNode* take() { return allocate(cache, kClass); }
-  void give(FreeNode* object) { deallocate(cache, kClass, object); }
-  std::vector<FreeNode*> take_many(size_t count) {
-    std::vector<FreeNode*> objects;
-    while (objects.size() < count) objects.push_back(take());
-    return objects;
-  }
-  void give_all(const std::vector<FreeNode*>& objects) {
-    for (FreeNode* object : objects) give(object);
-  }
-  void check() {
-    cache.check_invariants(page_map.class_map());
-    centrals[kClass].check_invariants();
-  }
-
-  ThreadCache& cache;
-};
 
 TEST(SentinelTable, CapacitiesGrowFourfoldUpToAFullMagazine) {
   for (size_t index = 1; index < kSizeClassCount; ++index) {
