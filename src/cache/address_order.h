@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "base/config.h"
-#include "cache/thread_cache.h"
+#include "cache/sentinel_table.h"
 #include "spans/free_list.h"
 #include "spans/page_map.h"
 #include "spans/size_class.h"

@@ -19,14 +19,15 @@
 #ifndef SPANMALLOC_CACHE_THREAD_CACHE_H_
 #define SPANMALLOC_CACHE_THREAD_CACHE_H_
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include "cache/cache_owner.h"
+#include "cache/hot_cache.h"
 #include "cache/quarantine.h"
+#include "cache/sentinel_table.h"
 #include "central/central_lists.h"
 #include "platform/compiler.h"
 #include "spans/free_list.h"
@@ -43,53 +44,6 @@ namespace spanmalloc {
 inline void step_for_fork() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
-
-// The ends of lists, one for each class, capacity and SealCheck, made when first asked for. A list
-// starts small and its class's capacity grows fourfold when the lists overflow and the budget
-// allows it, so that a thread that frees little keeps little. Class 0 has the end of lists without
-// room, which start every class.
-class SentinelTable {
- public:
-  static constexpr uint8_t kLevels = 3;
-
-  constexpr SentinelTable() = default;
-
-  // REQUIRES: called once, before any list is made.
-  void open(ListKey key);
-
-  // The end of a list of capacity(size_class, level); `mutex` is the one of the class's central
-  // list.
-  FreeNode* sentinel(SizeClass size_class, uint8_t level, SealCheck check, Mutex& mutex)
-      SPANMALLOC_EXCLUDES(mutex);
-  FreeNode* sentinel_without_room() { return &ends_[0][kNoSizeClass].sentinels[0]; }
-  // Whether the node is the end of a list and no object.
-  bool contains(const FreeNode* node) const {
-    return node >= &ends_[0][0].sentinels[0] &&
-           node <= &ends_[kSealChecks - 1][kSizeClassCount - 1].sentinels[kLevels - 1];
-  }
-  // Objects of a full list: the class's magazine_capacity on the last of the levels, a quarter of
-  // that on each level before, but one at least and up to four within 8 KiB.
-  static constexpr size_t capacity(SizeClass size_class, uint8_t level) {
-    const size_t full = kSizeClasses[size_class].magazine_capacity;
-    const size_t divisor = size_t{1} << (2 * (kLevels - 1 - level));
-    constexpr size_t kLeastBytes = size_t{8} << 10;
-    const size_t least =
-        std::clamp<size_t>(kLeastBytes / kSizeClasses[size_class].object_bytes, 1, 4);
-    return full / divisor < least ? least : full / divisor;
-  }
-
- private:
-  struct Ends {
-    FreeNode sentinels[kLevels] = {};
-    std::atomic<bool> made{false};
-  };
-
-  static constexpr size_t kSealChecks = 2;
-
-  ListKey key_{};
-  // By SealCheck: most processes use the first alone.
-  Ends ends_[kSealChecks][kSizeClassCount];
-};
 
 // Makes an object of a claim with such content one that the program owns. Ends the process if free
 // has left it with a seal and the seal is gone: the object is in a list as well, out of which it
@@ -109,34 +63,6 @@ SPANMALLOC_ALWAYS_INLINE void unseal(FreeNode* object, MemoryContent content, Si
 enum class BlockOrder {
   kAsFreed,   // the last one freed is the first one handed out
   kByAddress  // see cache/address_order.h
-};
-
-// The part of a thread cache that the hot path touches; heap/allocate.h uses nothing else.
-class HotCache {
- public:
-  // The empty cache.
-  constexpr explicit HotCache(FreeNode* empty_sentinel) { heads_.fill(empty_sentinel); }
-
-  SizeClass class_of(const void* pointer) const {
-    return class_map_[reinterpret_cast<uintptr_t>(pointer)];
-  }
-  ListKey key() const { return key_; }
-  FreeNode* head(size_t size_class) const { return heads_[size_class]; }
-  void set_head(size_t size_class, FreeNode* node) { heads_[size_class] = node; }
-  // Where the head lies. In a register: processors hand a store on to the next load of its address
-  // at once where neither adds an index to it, and some cycles later where one does.
-  SPANMALLOC_ALWAYS_INLINE FreeNode** head_slot(size_t size_class) {
-    SPANMALLOC_IN_REGISTER(size_class);
-    FreeNode** slot = &heads_[size_class];
-    SPANMALLOC_IN_REGISTER(slot);
-    return slot;
-  }
-
- protected:
-  // The first member: what head_slot() computes has no offset.
-  std::array<FreeNode*, kSizeClassCount> heads_{};
-  ClassMapView class_map_;
-  ListKey key_{};
 };
 
 class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
@@ -372,22 +298,6 @@ class CacheUse {
   // A handler that interrupted a use has uses of its own.
   const bool was_used_;
 };
-
-// The end of all lists of the empty cache, whose key is 0: no node below, and no room above.
-extern constinit FreeNode empty_cache_sentinel;
-extern constinit HotCache empty_thread_cache;
-
-// The calling thread's cache, or the empty one. Another thread writes it while this one sleeps, see
-// CacheOwner.
-extern constinit thread_local CacheSlot current_thread_cache SPANMALLOC_INITIAL_EXEC_TLS;
-
-SPANMALLOC_ALWAYS_INLINE HotCache* current_cache() {
-  // Acquire, free on x86-64: what another thread has done to the cache is seen.
-  return current_thread_cache.load(std::memory_order_acquire);
-}
-inline void set_current_cache(HotCache* cache) {
-  current_thread_cache.store(cache, std::memory_order_relaxed);
-}
 
 // The cache of a thread whose calls must all leave the hot path, because hardening or sampling is
 // on: the thread's current cache stays the empty one.

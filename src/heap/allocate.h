@@ -20,7 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cache/thread_cache.h"
+#include "cache/hot_cache.h"
 #include "heap/heap.h"
 #include "platform/compiler.h"
 #include "spans/size_class.h"

@@ -24,42 +24,6 @@ using Fixture = testing::OneCache;
 const SizeClass kClass = Fixture::kClass;
 const size_t kCapacity = kSizeClasses[kClass].magazine_capacity;
 
-TEST(SentinelTable, CapacitiesGrowFourfoldUpToAFullMagazine) {
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    const auto size_class = static_cast<SizeClass>(index);
-    const size_t full = kSizeClasses[index].magazine_capacity;
-    size_t last = 0;
-    for (uint8_t level = 0; level < SentinelTable::kLevels; ++level) {
-      const size_t capacity = SentinelTable::capacity(size_class, level);
-      EXPECT_GE(capacity, 1u);
-      EXPECT_GE(capacity, last);
-      if (last > 4) {
-        EXPECT_NEAR(static_cast<double>(capacity), 4.0 * static_cast<double>(last), 4.0);
-      }
-      last = capacity;
-    }
-    EXPECT_EQ(last, full);
-  }
-}
-
-TEST(SentinelTable, EverySentinelEndsAListOfItsCapacity) {
-  SentinelTable table;
-  table.open(kTestKey);
-  Mutex mutex(LockRank::kCentral);
-  for (size_t index = 1; index < kSizeClassCount; ++index) {
-    for (uint8_t level = 0; level < SentinelTable::kLevels; ++level) {
-      const auto size_class = static_cast<SizeClass>(index);
-      for (const SealCheck check : {SealCheck::kAtFree, SealCheck::kDeferred}) {
-        const FreeNode* sentinel = table.sentinel(size_class, level, check, mutex);
-        EXPECT_TRUE(FreeNode::is_end(sentinel->next(kTestKey)));
-        EXPECT_EQ(sentinel->room(), SentinelTable::capacity(size_class, level));
-        EXPECT_EQ(sentinel->seal_check(), check);
-        EXPECT_TRUE(table.contains(sentinel));
-      }
-    }
-  }
-}
-
 TEST(EmptyThreadCache, IsBothEmptyAndFullInEveryClass) {
   EXPECT_EQ(current_cache(), &empty_thread_cache);
   for (size_t index = 0; index < kSizeClassCount; ++index) {
