@@ -29,6 +29,10 @@ class SentinelTable {
   // list.
   FreeNode* sentinel(SizeClass size_class, uint8_t level, SealCheck check, Mutex& mutex)
       SPANMALLOC_EXCLUDES(mutex);
+  // Where that end lies, made or not.
+  const FreeNode* place(SizeClass size_class, uint8_t level, SealCheck check) const {
+    return &ends_[static_cast<size_t>(check)][size_class].sentinels[level];
+  }
   FreeNode* sentinel_without_room() { return &ends_[0][kNoSizeClass].sentinels[0]; }
   // Whether the node is the end of a list and no object.
   bool contains(const FreeNode* node) const {

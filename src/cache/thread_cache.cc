@@ -47,6 +47,7 @@ void ThreadCache::accept(SizeClass size_class, const Claim& claim) {
   step_for_fork();
   own.bits = claim.bits;
   ++refills_;
+  note_motion(size_class);
   if (claims_in_a_row_[size_class] < kClaimsToGrow) ++claims_in_a_row_[size_class];
 }
 
@@ -71,21 +72,7 @@ void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, cons
   return reinterpret_cast<void*>(claim.word_base + chosen * object_bytes);
 }
 
-void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList& central,
-                                         MemoryContent* content) {
-  if (has_claim(size_class)) return take_from_claim(size_class, content);
-  SPANMALLOC_DCHECK(head_list(size_class).count() == 0, "the head list is not empty");
-  List& spare = reserves_[size_class].spare;
-  List list = spare;
-  if (list.count() > 0) {
-    spare = head_list(size_class);
-    step_for_fork();
-  } else if (const Magazine magazine = central.take_magazine(); magazine.top != nullptr) {
-    list = {magazine.top, static_cast<uint32_t>(magazine.count + magazine.top->room())};
-    ++refills_;
-  } else {
-    return nullptr;
-  }
+void* ThreadCache::take_top(SizeClass size_class, List list, MemoryContent* content) {
   FreeNode* object = list.top;
   FreeNode* next = object->next(key_);
   // A block that the program has written to, or one that is in two lists and was taken out of the
@@ -100,8 +87,28 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
   set_head_list(size_class, {next, list.capacity});
   step_for_fork();
   object->remove_seal();
+  note_motion(size_class);
   *content = MemoryContent::kUnknown;
   return object;
+}
+
+void* ThreadCache::take_from_spare(SizeClass size_class, MemoryContent* content) {
+  const List list = reserves_[size_class].spare;
+  reserves_[size_class].spare = head_list(size_class);
+  step_for_fork();
+  return take_top(size_class, list, content);
+}
+
+void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList& central,
+                                         MemoryContent* content) {
+  if (has_claim(size_class)) return take_from_claim(size_class, content);
+  SPANMALLOC_DCHECK(head_list(size_class).count() == 0, "the head list is not empty");
+  if (has_spare(size_class)) return take_from_spare(size_class, content);
+  const Magazine magazine = central.take_magazine();
+  if (magazine.top == nullptr) return nullptr;
+  ++refills_;
+  const size_t capacity = magazine.count + magazine.top->room();
+  return take_top(size_class, {magazine.top, static_cast<uint32_t>(capacity)}, content);
 }
 
 bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
@@ -116,6 +123,7 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
     if (full.capacity != 0) in_reserve = full;
     return false;
   }
+  note_motion(size_class);
   claims_in_a_row_[size_class] = 0;
   const uint8_t level = levels_[size_class];
   if (level + 1 < SentinelTable::kLevels) {

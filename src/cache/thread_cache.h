@@ -77,6 +77,10 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // REQUIRES: the head list is empty; it is replaced.
   void* allocate_from_reserve(SizeClass size_class, const CentralList& central,
                               MemoryContent* content);
+  bool has_spare(SizeClass size_class) const { return reserves_[size_class].spare.count() > 0; }
+  // An object of the spare list, which becomes the head. REQUIRES: has_spare(size_class); the head
+  // list is empty.
+  void* take_from_spare(SizeClass size_class, MemoryContent* content);
 
   // For hardening. Exchanges a free object of `span`, which the caller owns, for a random one of
   // the claim, so that addresses are not handed out in order. Gives `object` itself when the claim
@@ -108,6 +112,20 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     SealCheck check;
     BlockOrder order = BlockOrder::kAsFreed;
   };
+  // Makes the spare list the head, and the full head the spare, if the spare is empty and has the
+  // length and the check that a new list would get; false if not.
+  bool exchange_for_empty_spare(SizeClass size_class, const SentinelTable& sentinels,
+                                SealCheck check) {
+    List& in_reserve = reserves_[size_class].spare;
+    const List spare = in_reserve;
+    if (spare.top != sentinels.place(size_class, levels_[size_class], check)) return false;
+    const List full = head_list(size_class);
+    set_head_list(size_class, spare);
+    step_for_fork();
+    in_reserve = full;
+    note_motion(size_class);
+    return true;
+  }
   // Makes the head list one that takes another object. Lists that overflow become longer ones while
   // the budget allows it. True when a magazine was handed to the central list.
   bool make_room(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
@@ -232,6 +250,9 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   }
   void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
                       SealCheck check);
+  // The top of a list that is about to become the head, which keeps the rest. REQUIRES: the head
+  // list and the claim are empty, the list is not.
+  void* take_top(SizeClass size_class, List list, MemoryContent* content);
   // Bytes that a class's two lists hold, when full, beyond those of the first length.
   static size_t grown_bytes(SizeClass size_class, uint8_t level) {
     const size_t first = SentinelTable::capacity(size_class, 0);
@@ -241,6 +262,9 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   size_t grown_bytes(SizeClass size_class) const {
     return grown_bytes(size_class, levels_[size_class]);
   }
+  // The class's lists do not rest. A program that takes and frees the same blocks in turn leaves
+  // the same head behind whenever one looks.
+  void note_motion(SizeClass size_class) { resting_heads_[size_class] = nullptr; }
   // Flushes the class into its spans if its head is as it was at the last call; returns the bytes.
   size_t flush_if_idle(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
   size_t capacity_from_end(const FreeNode* node) const;
@@ -271,7 +295,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Claims since the class's lists last overflowed, up to kClaimsToGrow.
   std::array<uint8_t, kSizeClassCount> claims_in_a_row_;
   std::array<Reserve, kSizeClassCount> reserves_;
-  // The heads at the last look for lists that rest.
+  // The heads at the last look for lists that rest; nullptr where lists came or went since.
   std::array<const FreeNode*, kSizeClassCount> resting_heads_;
   // A sum over the heads, when rests() was last asked.
   uintptr_t seen_heads_;

@@ -87,15 +87,37 @@ constexpr uint32_t kSlowPathsPerCheck = 2000;
   if (count < kCheckedSlowPaths || count % kSlowPathsPerCheck == 0) heap.check_invariants();
 }
 
-// Takes the next object of the thread's claim; false when the full slow path is due. REQUIRES: the
-// cache is not the empty one. Like the hot path it makes no system call, so it needs no CacheUse.
-SPANMALLOC_ALWAYS_INLINE bool take_claimed(HotCache* cache, SizeClass size_class, Object* object) {
+// Takes an object of the thread's claim or spare list; false when the full slow path is due.
+// REQUIRES: the cache is not the empty one. Like the hot path it makes no system call, so it needs
+// no CacheUse.
+SPANMALLOC_ALWAYS_INLINE bool take_at_hand(HotCache* cache, SizeClass size_class, Object* object) {
   auto* own = static_cast<ThreadCache*>(cache);
   // A head that is no sentinel is a list, or a block whose link the program has overwritten.
-  if (!own->has_claim(size_class) || !heap.sentinels().contains(own->head(size_class))) {
+  if (!heap.sentinels().contains(own->head(size_class))) return false;
+  if (own->has_claim(size_class)) {
+    object->address = own->take_from_claim(size_class, &object->content);
+  } else if (own->has_spare(size_class)) {
+    object->address = own->take_from_spare(size_class, &object->content);
+  } else {
     return false;
   }
-  object->address = own->take_from_claim(size_class, &object->content);
+  return true;
+}
+
+// The same for free: takes the block if the head list is full and the spare one can take its place.
+SPANMALLOC_ALWAYS_INLINE bool put_at_hand(HotCache* cache, void* pointer) {
+  auto* own = static_cast<ThreadCache*>(cache);
+  auto* object = static_cast<FreeNode*>(pointer);
+  const SizeClass size_class = own->class_of(pointer);
+  if (size_class == kNoSizeClass || object->has_mark_of(own->key().mark) ||
+      own->head(size_class)->room() != 0 ||
+      !own->exchange_for_empty_spare(size_class, heap.sentinels(), heap.seal_check())) {
+    return false;
+  }
+  if constexpr (kParanoid) fill_freed(pointer);
+  object->link_above(own->head(size_class), own->key());
+  step_for_fork();
+  own->set_head(size_class, object);
   return true;
 }
 
@@ -104,7 +126,7 @@ SPANMALLOC_ALWAYS_INLINE bool take_claimed(HotCache* cache, SizeClass size_class
 Object allocate_small_slow(HotCache* cache, SizeClass size_class) {
   if (cache != &empty_thread_cache) {
     Object object;
-    if (take_claimed(cache, size_class, &object)) return object;
+    if (take_at_hand(cache, size_class, &object)) return object;
     return allocate_beyond_list(*static_cast<ThreadCache*>(cache), size_class);
   }
   if (heap.attach_thread() == nullptr) return allocate_without_cache(size_class);
@@ -179,7 +201,7 @@ SPANMALLOC_ALWAYS_INLINE bool take_between_samples(SizeClass size_class, Object*
   uint32_t& until_sample = cache->hardened().until_sample;
   if (until_sample <= 1) return false;
   object->address = pop(cache, size_class);
-  if (object->address == nullptr && !take_claimed(cache, size_class, object)) return false;
+  if (object->address == nullptr && !take_at_hand(cache, size_class, object)) return false;
   --until_sample;
   return true;
 }
@@ -246,7 +268,7 @@ void* allocate_slow(size_t bytes) {
   // Under hardening and sampling the current cache is the empty one.
   if (SPANMALLOC_UNLIKELY(cache == &empty_thread_cache)) return allocate_without_hot_cache(bytes);
   Object object;
-  if (take_claimed(cache, size_class_of(bytes), &object)) return object.address;
+  if (take_at_hand(cache, size_class_of(bytes), &object)) return object.address;
   return allocate_beyond_claim(bytes);
 }
 
@@ -268,11 +290,13 @@ void* allocate_aligned(size_t bytes, size_t alignment) {
 }
 
 void deallocate_slow(void* pointer) {
+  HotCache* cache = current_cache();
+  if (SPANMALLOC_LIKELY(cache != &empty_thread_cache && put_at_hand(cache, pointer))) return;
   if (pointer == nullptr) return;
   if (SPANMALLOC_UNLIKELY(heap.hardening().is_on())) {
-    ThreadCache* cache = withheld_thread_cache;
-    if (cache == nullptr || heap.hardening().has_ends()) return deallocate_hardened(pointer);
-    return deallocate_to<ExitsBetweenSamples>(cache, pointer);
+    ThreadCache* withheld = withheld_thread_cache;
+    if (withheld == nullptr || heap.hardening().has_ends()) return deallocate_hardened(pointer);
+    return deallocate_to<ExitsBetweenSamples>(withheld, pointer);
   }
   if constexpr (kParanoid) check_now_and_then();
   deallocate_without_end(pointer);

@@ -270,17 +270,19 @@ void Heap::on_thread_exit(void*) {
   thread_is_counted = false;
 }
 
+SealCheck Heap::seal_check() const {
+  return spans_.small_span_bytes() < kColdHeapBytes ? SealCheck::kAtFree : SealCheck::kDeferred;
+}
+
 ThreadCache::ListRules Heap::list_rules() const {
   const size_t in_use = page_heap_.in_use_bytes();
   const size_t threads = scavenger_.live_threads();
   const size_t floor =
       std::clamp(kCacheFloorsBytes / threads, kLeastCacheFloorBytes, kMostCacheFloorBytes);
   const size_t budget = std::max(in_use / kCacheShareOfHeap / threads, floor);
-  const size_t small = spans_.small_span_bytes();
   // Places are random under hardening.
-  const bool is_ordered = small >= kOrderedHeapBytes && !hardening_.has_ends();
-  return {budget, small < kColdHeapBytes ? SealCheck::kAtFree : SealCheck::kDeferred,
-          is_ordered ? BlockOrder::kByAddress : BlockOrder::kAsFreed};
+  const bool is_ordered = spans_.small_span_bytes() >= kOrderedHeapBytes && !hardening_.has_ends();
+  return {budget, seal_check(), is_ordered ? BlockOrder::kByAddress : BlockOrder::kAsFreed};
 }
 
 bool Heap::reclaim_before_growth() {

@@ -83,7 +83,9 @@ class Heap {
   // The cache of that thread, also if it was borrowed.
   ThreadCache* keep_cache_in_child();
 
-  // The lists that a thread cache makes next.
+  // What free looks at in the lists that a thread cache makes next.
+  SealCheck seal_check() const;
+  // All rules of those lists.
   ThreadCache::ListRules list_rules() const;
 
   // Makes free memory available before the heap grows: what rests in the calling thread's cache,

@@ -42,7 +42,8 @@ struct CacheParts : CentralParts {
     return static_cast<FreeNode*>(reserve);
   }
   void deallocate(ThreadCache& cache, SizeClass size_class, FreeNode* object) {
-    if (cache.head(size_class)->room() == 0) {
+    if (cache.head(size_class)->room() == 0 &&
+        !cache.exchange_for_empty_spare(size_class, sentinels, check)) {
       (void)cache.make_room(size_class, centrals[size_class], sentinels,
                             {cache_budget, check, order});
     }

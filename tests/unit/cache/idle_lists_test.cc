@@ -1,6 +1,7 @@
 // Lists that rest, and when they go back to their spans.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "cache/thread_cache.h"
@@ -33,6 +34,28 @@ TEST(IdleLists, ListsThatRestGoBackToTheirSpansAndOthersStay) {
   EXPECT_EQ(test.cache.object_count(kClass), 0u);
   EXPECT_EQ(test.page_heap.in_use_bytes(), 0u) << "the class's span is empty";
   test.give(test.take());
+  test.check();
+}
+
+TEST(IdleLists, ListsThatCameAndWentDoNotRestThoughTheirHeadIsTheSame) {
+  Fixture test;
+  const size_t lists = 2 * SentinelTable::capacity(kClass, 0);
+  const auto flush = [&] { return test.cache.flush_idle(test.centrals, test.sentinels); };
+  const auto take_and_give = [&] {
+    std::vector<FreeNode*> objects = test.take_many(lists);
+    std::reverse(objects.begin(), objects.end());
+    test.give_all(objects);
+  };
+  take_and_give();
+  take_and_give();
+  const FreeNode* head = test.cache.head(kClass);
+  (void)flush();
+  for (int round = 0; round < 3; ++round) {
+    take_and_give();
+    EXPECT_EQ(test.cache.head(kClass), head) << "what this test is about";
+    EXPECT_EQ(flush(), 0u);
+  }
+  EXPECT_GT(flush(), 0u) << "nothing was used since";
   test.check();
 }
 

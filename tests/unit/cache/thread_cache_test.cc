@@ -240,6 +240,30 @@ TEST(ThreadCache, AProgramAtTheEdgeOfAListDoesNotTradeWithTheDepot) {
   test.check();
 }
 
+TEST(ThreadCache, AnEmptySpareTakesTheFullHeadsPlaceIfANewListWouldBeTheSame) {
+  Fixture test;
+  const size_t length = SentinelTable::capacity(kClass, 0);
+  const auto exchange = [&](SealCheck check) {
+    return test.cache.exchange_for_empty_spare(kClass, test.sentinels, check);
+  };
+  EXPECT_FALSE(exchange(SealCheck::kAtFree)) << "the class has no lists yet";
+  std::vector<FreeNode*> objects = test.take_many(2 * length);
+  while (test.cache.has_claim(kClass)) objects.push_back(test.take());
+  for (size_t index = 0; index < 2 * length; ++index) test.give(objects[index]);
+  EXPECT_FALSE(exchange(SealCheck::kAtFree)) << "the spare list is full";
+  // The spare list becomes the head and leaves an empty one behind; then it is full again.
+  objects = test.take_many(length + 1);
+  test.give(objects.back());
+  EXPECT_EQ(test.cache.head(kClass)->room(), 0u);
+  EXPECT_FALSE(test.cache.has_spare(kClass));
+  EXPECT_FALSE(exchange(SealCheck::kDeferred)) << "new lists would not be checked at free";
+  EXPECT_TRUE(exchange(SealCheck::kAtFree));
+  EXPECT_EQ(test.cache.head(kClass)->room(), length) << "the empty list is the head";
+  EXPECT_TRUE(test.cache.has_spare(kClass));
+  EXPECT_EQ(test.cache.object_count(kClass), length);
+  test.check();
+}
+
 TEST(ThreadCache, FullMagazinesOfOneCacheServeAnother) {
   Fixture test;
   ThreadCache& other = *test.acquire();
