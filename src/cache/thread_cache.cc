@@ -72,7 +72,7 @@ void* ThreadCache::exchange_with_claim(void* object, MemoryContent content, cons
   return reinterpret_cast<void*>(claim.word_base + chosen * object_bytes);
 }
 
-void* ThreadCache::take_top(SizeClass size_class, List list, MemoryContent* content) {
+void* ThreadCache::take_top(SizeClass size_class, List list) {
   FreeNode* object = list.top;
   FreeNode* next = object->next(key_);
   // A block that the program has written to, or one that is in two lists and was taken out of the
@@ -88,27 +88,27 @@ void* ThreadCache::take_top(SizeClass size_class, List list, MemoryContent* cont
   step_for_fork();
   object->remove_seal();
   note_motion(size_class);
-  *content = MemoryContent::kUnknown;
   return object;
 }
 
-void* ThreadCache::take_from_spare(SizeClass size_class, MemoryContent* content) {
+void* ThreadCache::take_from_spare(SizeClass size_class) {
   const List list = reserves_[size_class].spare;
   reserves_[size_class].spare = head_list(size_class);
   step_for_fork();
-  return take_top(size_class, list, content);
+  return take_top(size_class, list);
 }
 
 void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList& central,
                                          MemoryContent* content) {
   if (has_claim(size_class)) return take_from_claim(size_class, content);
   SPANMALLOC_DCHECK(head_list(size_class).count() == 0, "the head list is not empty");
-  if (has_spare(size_class)) return take_from_spare(size_class, content);
+  *content = MemoryContent::kUnknown;
+  if (has_spare(size_class)) return take_from_spare(size_class);
   const Magazine magazine = central.take_magazine();
   if (magazine.top == nullptr) return nullptr;
   ++refills_;
   const size_t capacity = magazine.count + magazine.top->room();
-  return take_top(size_class, {magazine.top, static_cast<uint32_t>(capacity)}, content);
+  return take_top(size_class, {magazine.top, static_cast<uint32_t>(capacity)});
 }
 
 bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,

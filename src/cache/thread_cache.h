@@ -78,9 +78,9 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void* allocate_from_reserve(SizeClass size_class, const CentralList& central,
                               MemoryContent* content);
   bool has_spare(SizeClass size_class) const { return reserves_[size_class].spare.count() > 0; }
-  // An object of the spare list, which becomes the head. REQUIRES: has_spare(size_class); the head
-  // list is empty.
-  void* take_from_spare(SizeClass size_class, MemoryContent* content);
+  // An object of the spare list, of unknown content; the list becomes the head. REQUIRES:
+  // has_spare(size_class); the head list is empty.
+  void* take_from_spare(SizeClass size_class);
 
   // For hardening. Exchanges a free object of `span`, which the caller owns, for a random one of
   // the claim, so that addresses are not handed out in order. Gives `object` itself when the claim
@@ -252,7 +252,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
                       SealCheck check);
   // The top of a list that is about to become the head, which keeps the rest. REQUIRES: the head
   // list and the claim are empty, the list is not.
-  void* take_top(SizeClass size_class, List list, MemoryContent* content);
+  void* take_top(SizeClass size_class, List list);
   // Bytes that a class's two lists hold, when full, beyond those of the first length.
   static size_t grown_bytes(SizeClass size_class, uint8_t level) {
     const size_t first = SentinelTable::capacity(size_class, 0);

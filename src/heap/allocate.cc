@@ -97,7 +97,7 @@ SPANMALLOC_ALWAYS_INLINE bool take_at_hand(HotCache* cache, SizeClass size_class
   if (own->has_claim(size_class)) {
     object->address = own->take_from_claim(size_class, &object->content);
   } else if (own->has_spare(size_class)) {
-    object->address = own->take_from_spare(size_class, &object->content);
+    *object = {own->take_from_spare(size_class), MemoryContent::kUnknown};
   } else {
     return false;
   }
@@ -263,6 +263,8 @@ void* allocate_medium_or_large(size_t bytes) {
   return object;
 }
 
+// No address of a local leaves these functions, so that each ends in a jump to the next: the first
+// frame that the report of a sampled block shows is the program's.
 void* allocate_slow(size_t bytes) {
   HotCache* cache = current_cache();
   // Under hardening and sampling the current cache is the empty one.
