@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 
+#include "heap/fork.h"
 #include "heap/heap.h"
 #include "platform/compiler.h"
 #include "platform/errno_guard.h"

@@ -34,8 +34,9 @@ void look_into_quarantine() {
   if (ThreadCache* cache = own_thread_cache(); cache != nullptr) empty_quarantine(*cache);
 }
 
-// The fork handlers must be the first in the process, so that they run last before a fork and
-// first after it, and other handlers may use malloc.
+// Among other things the first thread's cache comes with the fork handlers, which are to be the
+// first in the process (heap/fork.h): in a program of its own this library's constructor comes
+// first, and as a shared one it sees who else registers (fork_handlers_glibc.cc).
 __attribute__((constructor(101))) void on_load() {
   // The secrets are chosen first, then the options say who gets a copy of them.
   (void)heap.open();

@@ -25,7 +25,7 @@ enum class LockEvent : uint8_t {
 
 struct EventTotals {
   static constexpr size_t kLockEvents = 3;
-  static constexpr size_t kLockRanks = static_cast<size_t>(LockRank::kOpen) + 1;
+  static constexpr size_t kLockRanks = static_cast<size_t>(LockRank::kForkHandlers) + 1;
 
   uint64_t locks[kLockRanks][kLockEvents] = {};
   // Outside of locks: what is written under one moves between processors with the lock.

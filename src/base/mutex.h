@@ -8,8 +8,9 @@
 
 namespace spanmalloc {
 
-// The order in which one thread may hold several locks, from high to low. Only opening the heap and
-// preparing a fork hold more than one above kMetadata; everything else one and the metadata's.
+// The order in which one thread may hold several locks, from high to low. Only opening the heap,
+// preparing a fork and registering a handler of forks hold more than one above kMetadata;
+// everything else one and the metadata's.
 enum class LockRank : uint8_t {
   kMetadata,
   kGuarded,
@@ -18,6 +19,7 @@ enum class LockRank : uint8_t {
   kCentral,
   kRegistry,
   kOpen,
+  kForkHandlers,
 };
 
 // A lock that spins for a short while, then sleeps. It needs no construction at run time and knows
@@ -42,6 +44,8 @@ class SPANMALLOC_CAPABILITY("mutex") Mutex {
   // that may allocate.
   [[nodiscard]] bool try_hold_for_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
   void release_after_fork() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS;
+  // Whether some thread holds the lock for a fork. May be stale.
+  bool is_held_for_fork() const { return (word_.load(std::memory_order_relaxed) & kForFork) != 0; }
   // Whether this thread holds the lock for a fork and is not inside the section.
   bool may_be_locked_again() const;
 

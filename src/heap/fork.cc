@@ -1,21 +1,28 @@
 // Fork with other threads at work, also from a signal handler that interrupted malloc.
 //
 // The child gets a copy of memory with one thread. It is usable if no other thread was inside a
-// critical section, so prepare takes every lock. A lock that the forking thread holds itself (the
-// handler interrupted it there) is left alone: when the handler returns, the section ends in parent
-// and child alike. Since such a thread holds a lock while it waits for others, prepare only tries:
-// if one lock cannot be had, it lets all go and begins again.
+// critical section, so prepare takes every lock of the heap. A lock that the forking thread holds
+// itself (the handler interrupted it there) is left alone: when the handler returns, the section
+// ends in parent and child alike. Since such a thread holds a lock while it waits for others,
+// prepare only tries: if one lock of the heap cannot be had, it lets all go and begins again.
+//
+// Behind the handlers the C library takes locks of its own, whose holders may wait for malloc: for
+// the list of streams and that of the handlers. These come first. A third, for the files that name
+// the sources of users and hosts while it reads them, cannot be had from outside.
 //
 // Thread caches have no locks. A push or a pop ends in one store, so the child finds each list with
 // or without the object; changes of several stores keep an order in which a cache that was copied
 // between two of them can be repaired (ThreadCache::repair_if_orphaned). What was between two lists
 // is lost to the child.
 
+#include "heap/fork.h"
+
 #include <atomic>
 
 #include "heap/heap.h"
 #include "heap/thread_end.h"
 #include "platform/signal_block.h"
+#include "platform/stream_list.h"
 #include "platform/system.h"
 #include "platform/thread.h"
 
@@ -28,6 +35,9 @@ constexpr uint64_t kRetryNanoseconds = 20'000;
 // From this attempt on, a lock whose owner waits to fork as well is taken for one that the owner
 // was interrupted with, not one of its own attempts.
 constexpr size_t kAttemptsBeforeLoss = 200;
+// From this one on, who registers a handler of forks is taken for one that waits for this fork:
+// older releases of the C library (glibc before 2.36) hold their lock while handlers run.
+constexpr size_t kAttemptsForHandlers = 2000;
 
 // A bare fork goes on without the locks after this many rounds, a second or two: it is what
 // handlers of crashes call, where the thread that holds a lock may have been stopped for good. The
@@ -58,9 +68,14 @@ Mutex& lock_at(size_t index) {
 }
 
 struct TakenLocks {
+  bool stream_list = false;
+  bool handlers = false;
   bool central_and_others[kLockCount] = {};
   bool metadata = false;
 };
+
+// Held while a handler of forks is registered.
+constinit Mutex handlers_mutex(LockRank::kForkHandlers);
 
 // Which locks the fork under way took. Owned by the forking thread between prepare and after,
 // while it holds them all.
@@ -137,7 +152,8 @@ bool holds_any_lock() {
 // wait for each other for ever. Such a lock is given up: the child gets it free, with a section
 // that was not finished.
 bool is_lost(const Mutex& mutex, size_t attempt) {
-  return attempt >= kAttemptsBeforeLoss && waits_to_fork(mutex.owner());
+  return attempt >= kAttemptsBeforeLoss && !mutex.is_held_for_fork() &&
+         waits_to_fork(mutex.owner());
 }
 
 bool try_take(Mutex& mutex, bool* was_taken, size_t attempt) {
@@ -146,23 +162,32 @@ bool try_take(Mutex& mutex, bool* was_taken, size_t attempt) {
   return *was_taken || is_lost(mutex, attempt);
 }
 
-void let_go(TakenLocks& locks) {
+void let_heap_go(TakenLocks& locks) {
   if (locks.metadata) heap.arena().mutex().release_after_fork();
+  locks.metadata = false;
   for (size_t index = kLockCount; index > 0; --index) {
-    if (locks.central_and_others[index - 1]) lock_at(index - 1).release_after_fork();
+    bool& was_taken = locks.central_and_others[index - 1];
+    if (was_taken) lock_at(index - 1).release_after_fork();
+    was_taken = false;
   }
+}
+
+void let_go(TakenLocks& locks) {
+  let_heap_go(locks);
+  if (locks.handlers) handlers_mutex.release_after_fork();
+  if (locks.stream_list) platform::release_stream_list();
   locks = {};
 }
 
-bool try_take_all(TakenLocks& locks, size_t attempt) {
+bool try_take_heap(TakenLocks& locks, size_t attempt) {
   for (size_t index = 0; index < kLockCount; ++index) {
     if (!try_take(lock_at(index), &locks.central_and_others[index], attempt)) {
-      let_go(locks);
+      let_heap_go(locks);
       return false;
     }
   }
   if (try_take(heap.arena().mutex(), &locks.metadata, attempt)) return true;
-  let_go(locks);
+  let_heap_go(locks);
   return false;
 }
 
@@ -175,10 +200,24 @@ bool was_interrupted_by_caller() {
 
 namespace {
 
-constexpr size_t kNoEnd = SIZE_MAX;
+enum class ForkKind { kWithHandlers, kBare };
 
-// False after so many rounds in vain; nothing is held then.
-bool prepare_within(size_t rounds) {
+// One attempt; what it leaves held is kept for the next one.
+bool try_take_all(ForkKind kind, TakenLocks& locks, size_t attempt) {
+  // Held from here on, since the C library takes it as well before it copies the process. Its
+  // holder waits for no turn: who has it may wait for the list.
+  if (kind == ForkKind::kWithHandlers && !locks.stream_list) {
+    locks.stream_list = platform::hold_stream_list();
+  }
+  if (!locks.handlers && !try_take(handlers_mutex, &locks.handlers, attempt) &&
+      attempt < kAttemptsForHandlers) {
+    return false;
+  }
+  return try_take_heap(locks, attempt);
+}
+
+// False after some rounds in vain, if it is a bare fork; nothing is held then.
+bool prepare(ForkKind kind) {
   if (forking_thread.load(std::memory_order_relaxed) == platform::thread_number()) {
     ++nested_forks;
     return true;
@@ -188,12 +227,16 @@ bool prepare_within(size_t rounds) {
     const WaitingThread self;
     const bool is_waited_for = holds_any_lock();
     for (size_t attempt = 0, round = 0;; ++round) {
-      if (round == rounds) return false;
+      if (kind == ForkKind::kBare && round == kBareForkRounds) {
+        let_go(locks);
+        return false;
+      }
       // Of two that gave each other's locks up, one goes first.
       uint32_t nobody = 0;
-      if ((is_waited_for || self.has_turn()) && try_take_all(locks, attempt++)) {
+      if ((is_waited_for || locks.stream_list || self.has_turn()) &&
+          try_take_all(kind, locks, attempt++)) {
         if (forking_thread.compare_exchange_strong(nobody, platform::thread_number())) break;
-        let_go(locks);
+        let_heap_go(locks);
       }
       platform::sleep_ns(kRetryNanoseconds);
     }
@@ -206,11 +249,11 @@ bool prepare_within(size_t rounds) {
 }  // namespace
 
 void prepare_fork() {
-  (void)prepare_within(kNoEnd);
+  (void)prepare(ForkKind::kWithHandlers);
 }
 
 bool prepare_bare_fork() {
-  return prepare_within(kBareForkRounds);
+  return prepare(ForkKind::kBare);
 }
 
 void after_fork_in_parent() {
@@ -223,6 +266,15 @@ void after_fork_in_parent() {
   // A handler that forks from here on finds the locks its own and leaves them so.
   forking_thread.store(0, std::memory_order_relaxed);
   let_go(locks);
+}
+
+HandlerRegistration::HandlerRegistration() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS
+    : is_outermost_(!handlers_mutex.held_by_this_thread()) {
+  if (is_outermost_) handlers_mutex.lock();
+}
+
+HandlerRegistration::~HandlerRegistration() SPANMALLOC_NO_THREAD_SAFETY_ANALYSIS {
+  if (is_outermost_) handlers_mutex.unlock();
 }
 
 namespace {
@@ -270,6 +322,7 @@ void repair_what_others_left() {
 
 void after_fork_in_child() {
   platform::note_new_process();
+  platform::reset_stream_list_in_child();
   after_bare_fork_in_child();
 }
 
@@ -281,6 +334,7 @@ void after_bare_fork_in_child() {
     return;
   }
   // Nobody sleeps on a lock in the child: they are made free without a wake.
+  if (!handlers_mutex.held_by_this_thread() || taken.handlers) handlers_mutex.reset_in_child();
   Mutex& metadata = heap.arena().mutex();
   if (!metadata.held_by_this_thread() || taken.metadata) metadata.reset_in_child();
   for (size_t index = 0; index < kLockCount; ++index) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "heap/access_report.h"
+#include "heap/fork.h"
 #include "heap/hardened.h"
 #include "heap/hardened_large.h"
 #include "heap/thread_end.h"

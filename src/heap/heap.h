@@ -181,16 +181,6 @@ extern constinit Heap heap;
 // signal handler that interrupted it and may not call it.
 bool was_interrupted_by_caller();
 
-// The fork handlers, see heap/fork.cc.
-void prepare_fork();
-void after_fork_in_parent();
-void after_fork_in_child();
-// As prepare_fork(), for a time; false when the locks cannot be had in it. Nothing is to follow
-// then.
-[[nodiscard]] bool prepare_bare_fork();
-// The same where the C library has not made the child ready for threads: none of ours starts there.
-void after_bare_fork_in_child();
-
 }  // namespace spanmalloc
 
 #endif  // SPANMALLOC_HEAP_HEAP_H_

@@ -5,7 +5,8 @@ find_package(Threads REQUIRED)
 
 # -fno-builtin-*: the compiler must neither drop a pair of malloc and free nor reason about them.
 set(SPANMALLOC_BLACK_BOX_OPTIONS
-    -Wall -Wextra -Wundef -Wshadow -Wconversion -Werror -O1 -g -fsized-deallocation
+    -Wall -Wextra -Wundef -Wshadow -Wconversion -Werror -O1 -g
+    $<$<COMPILE_LANGUAGE:CXX>:-fsized-deallocation>
     -fno-builtin-malloc -fno-builtin-free -fno-builtin-calloc -fno-builtin-realloc
     -fno-builtin-reallocarray -fno-builtin-aligned_alloc -fno-builtin-memalign
     -fno-builtin-posix_memalign -fno-builtin-valloc -fno-builtin-pvalloc)

@@ -8,10 +8,10 @@ import sys
 
 # Neither asks the system nor can fail.
 CANNOT_FAIL = {
-    "__environ", "__errno_location", "__sched_cpucount", "__stack_chk_fail", "abort",
-    "dl_iterate_phdr", "getauxval", "getpid", "pthread_attr_destroy",
-    "pthread_attr_setdetachstate", "pthread_attr_setstacksize", "raise", "sigemptyset",
-    "sigfillset",
+    "_IO_list_lock", "_IO_list_resetlock", "_IO_list_unlock", "__environ", "__errno_location",
+    "__libc_single_threaded", "__sched_cpucount", "__stack_chk_fail", "abort", "dl_iterate_phdr",
+    "getauxval", "getpid", "pthread_attr_destroy", "pthread_attr_setdetachstate",
+    "pthread_attr_setstacksize", "raise", "sigemptyset", "sigfillset",
 }
 HARMLESS_PREFIXES = ("mem", "bcmp", "str", "_GLOBAL_OFFSET_TABLE_", "_ZN10spanmalloc", "__popcount",
                      "__clz", "__aarch64")

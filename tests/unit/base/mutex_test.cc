@@ -111,7 +111,10 @@ TEST(Mutex, MayBeLockedAgainByWhoHoldsItForAFork) {
   ASSERT_TRUE(mutex.try_hold_for_fork());
   EXPECT_EQ(mutex.owner(), platform::thread_number());
   EXPECT_TRUE(mutex.may_be_locked_again());
-  std::thread([&] { EXPECT_FALSE(mutex.may_be_locked_again()); }).join();
+  std::thread([&] {
+    EXPECT_FALSE(mutex.may_be_locked_again());
+    EXPECT_TRUE(mutex.is_held_for_fork());
+  }).join();
   EXPECT_FALSE(mutex.try_hold_for_fork());
   for (int round = 0; round < 2; ++round) {
     MutexLock lock(mutex);
@@ -122,6 +125,7 @@ TEST(Mutex, MayBeLockedAgainByWhoHoldsItForAFork) {
   mutex.release_after_fork();
   EXPECT_EQ(mutex.owner(), 0u);
   MutexLock lock(mutex);
+  EXPECT_FALSE(mutex.is_held_for_fork());
   EXPECT_FALSE(mutex.may_be_locked_again());
   another.release_after_fork();
 }

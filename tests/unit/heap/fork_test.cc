@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "heap/fork.h"
 #include "platform/thread.h"
 #include "unit/heap/heap_fixture.h"
 
@@ -90,6 +91,46 @@ TEST_F(ForkTest, InTheSectionOfTheRegistry) {
   Mutex& registry = heap.registry().mutex();
   registry.lock();
   EXPECT_TRUE(child_is_alone_after([&] { registry.unlock(); }));
+}
+
+TEST_F(ForkTest, WaitsForWhoRegistersAHandler) {
+  bool is_registered = false;
+  sem_t begun;
+  sem_init(&begun, 0, 0);
+  std::thread another([&] {
+    const HandlerRegistration registration;
+    const HandlerRegistration within;
+    sem_post(&begun);
+    for (int i = 0; i < 100; ++i) deallocate(allocate(testing::kMiB));
+    is_registered = true;
+  });
+  while (sem_wait(&begun) != 0) {
+  }
+  prepare_fork();
+  EXPECT_TRUE(is_registered);
+  after_fork_in_parent();
+  another.join();
+}
+
+// As one does that waits for the fork itself.
+TEST_F(ForkTest, DoesNotWaitForEverForWhoRegistersAHandler) {
+  sem_t begun;
+  sem_t forked;
+  sem_init(&begun, 0, 0);
+  sem_init(&forked, 0, 0);
+  std::thread another([&] {
+    const HandlerRegistration registration;
+    sem_post(&begun);
+    while (sem_wait(&forked) != 0) {
+    }
+  });
+  while (sem_wait(&begun) != 0) {
+  }
+  EXPECT_TRUE(child_is_alone_after([&] {
+    sem_post(&forked);
+    const HandlerRegistration registration;
+  }));
+  another.join();
 }
 
 TEST_F(ForkTest, AThreadThatGetsItsCacheInTheChildIsCountedOnce) {
