@@ -1,5 +1,8 @@
 /* spanmalloc beyond malloc: memory return, options, statistics. Usable from C and C++.
  *
+ * Every function may be called by any thread at any time, but not by a signal handler that
+ * interrupted malloc or free. None throws or changes errno. Sizes are in bytes.
+ *
  * A program that must also run without the library declares what it uses weak and tests it for
  * NULL; the library may be preloaded or linked. */
 #ifndef SPANMALLOC_SPANMALLOC_H_
@@ -20,8 +23,8 @@ extern "C" {
 const char* spanmalloc_version(void);
 
 /* Gives all memory back to the system that no live block needs, also what the calling thread, ended
- * threads and the library itself keep for speed. Returns the bytes given back. May take
- * milliseconds; other threads go on meanwhile. */
+ * threads and the library itself keep for speed, but not what other running threads keep. Returns
+ * the bytes given back. May take milliseconds; other threads go on meanwhile. */
 size_t spanmalloc_release_memory(void);
 
 /* Where the memory of the process's heap is, in bytes. in_use + free_retained + released = mapped;
@@ -46,11 +49,13 @@ typedef struct spanmalloc_stats {
   size_t released_in_spans; /* of cached, free_in_spans and span_waste, what was given back */
 } spanmalloc_stats;
 
-/* Fills *stats as far as stats->size reaches. Returns 0, or -1 when the size is 0. */
+/* Fills *stats as far as the stats->size that the caller has set reaches, and sets it to the bytes
+ * filled: less where the library is older than this header. Returns 0, or -1 when the size is 0. */
 int spanmalloc_get_stats(spanmalloc_stats* stats);
 
 /* Writes the statistics as JSON to `buffer`, cut off at `capacity`, always ended by a zero byte.
- * Returns the length of what was written, without that byte. */
+ * Returns the length of what was written, without that byte. Writes nothing and returns 0 when the
+ * capacity is 0. */
 size_t spanmalloc_stats_json(char* buffer, size_t capacity);
 
 /* What happens when the heap would pass its memory limit. */
@@ -62,7 +67,8 @@ typedef enum spanmalloc_limit_kind {
 /* Bounds what the heap holds: memory in use, free memory that is still backed, and the allocator's
  * own records, in bytes; 0 for no limit. What is beyond it goes back before the call returns, as
  * far as it is free. Without a limit of its own a program in a container has a soft one of 95 % of
- * the container's. Returns 0, or -1 when the kind is unknown or the limit over 128 TiB. */
+ * the container's, read by the background thread, so in heaps from 32 MiB on. Returns 0, or -1 when
+ * the kind is unknown or the limit over 128 TiB. */
 int spanmalloc_set_memory_limit(size_t bytes, spanmalloc_limit_kind kind);
 
 /* The limit in effect, or SIZE_MAX when there is none. *kind, unless `kind` is NULL, becomes its
@@ -80,16 +86,18 @@ typedef void (*spanmalloc_pressure_callback)(spanmalloc_pressure reason, size_t 
                                              void* context);
 
 /* Has `callback` called when memory is short, so that the program can drop caches: at most once an
- * epoch (a second) while the limit is passed, and when pressure begins. It runs on the background
- * thread, which it starts and keeps: with 256 KiB of stack and all signals blocked. It may allocate
- * and free. NULL ends the calls; one that is under way goes on. Returns 0, or -1 when the scavenger
- * is switched off, the process can have no thread or memory is refused, so that there will be no
- * call. */
+ * epoch (a second) while the limit is passed, and when pressure begins. The library's background
+ * thread makes the calls; this function starts it, and it stays as long as a callback is set. The
+ * callback has 256 KiB of stack and all signals blocked there, and may allocate and free. A new
+ * callback takes the place of the one before; NULL ends the calls. A call that is under way goes
+ * on. Returns 0, or -1 when the scavenger is switched off, the process can have no thread or memory
+ * is refused, so that there will be no call. */
 int spanmalloc_set_pressure_callback(spanmalloc_pressure_callback callback, void* context);
 
 /* Lets the scavenger's clock tick once, in the calling thread: what lay idle since the last tick is
- * drained, and free memory beyond what the peaks of the last five ticks needed goes back. Returns
- * the bytes given back; 0 also when a tick is under way. */
+ * drained, and free memory goes back by the option `policy`: what is beyond the peak of the last
+ * five ticks and `retain_percent` of it, or what was not used for `idle_age` ticks. Returns the
+ * bytes given back; 0 also when a tick is under way. */
 size_t spanmalloc_scavenge_epoch(void);
 
 /* Sets an option by its name in SPANMALLOC_OPTIONS. Returns 0, or -1 when the name is unknown, when
@@ -100,10 +108,12 @@ int spanmalloc_set_option(const char* name, uint64_t value);
 /* Reads an option. Returns 0, or -1 when the name is unknown. */
 int spanmalloc_get_option(const char* name, uint64_t* value);
 
-/* Whether `pointer` points into memory of this allocator. Never touches what it points to. */
+/* 1 when `pointer` points into a span or a sampled block of this allocator, at a live block or not;
+ * 0 when it points elsewhere, its free pages included. Never touches what it points to. */
 int spanmalloc_owns(const void* pointer);
 
-/* Checks all structures of the allocator and ends the process if one is damaged. Slow. */
+/* Checks all structures of the allocator, of thread caches the calling thread's alone. Ends the
+ * process with a sentence if one is damaged. Takes time in proportion to the heap. */
 void spanmalloc_check(void);
 
 #ifdef __cplusplus

@@ -54,8 +54,13 @@ void call_program(PressureReason reason, size_t excess_bytes, void* context) {
 
 extern "C" {
 
+#define SPANMALLOC_TEXT_OF(number) #number
+#define SPANMALLOC_VERSION_TEXT(major, minor, patch) \
+  SPANMALLOC_TEXT_OF(major) "." SPANMALLOC_TEXT_OF(minor) "." SPANMALLOC_TEXT_OF(patch)
+
 SPANMALLOC_EXPORT const char* spanmalloc_version(void) {
-  return "0.1.0";
+  return SPANMALLOC_VERSION_TEXT(SPANMALLOC_VERSION_MAJOR, SPANMALLOC_VERSION_MINOR,
+                                 SPANMALLOC_VERSION_PATCH);
 }
 
 SPANMALLOC_EXPORT size_t spanmalloc_release_memory(void) {
@@ -65,6 +70,7 @@ SPANMALLOC_EXPORT size_t spanmalloc_release_memory(void) {
 
 SPANMALLOC_EXPORT int spanmalloc_get_stats(spanmalloc_stats* stats) {
   if (stats->size == 0) return -1;
+  platform::ErrnoGuard errno_guard;
   const HeapStats now = read_stats(heap);
   spanmalloc_stats full{};
   full.size = stats->size < sizeof(full) ? stats->size : sizeof(full);
@@ -89,6 +95,7 @@ SPANMALLOC_EXPORT int spanmalloc_get_stats(spanmalloc_stats* stats) {
 
 SPANMALLOC_EXPORT size_t spanmalloc_stats_json(char* buffer, size_t capacity) {
   if (capacity == 0) return 0;
+  platform::ErrnoGuard errno_guard;
   TextWriter out(buffer, capacity);
   write_json(read_stats(heap), out);
   return out.length();
@@ -129,8 +136,9 @@ SPANMALLOC_EXPORT size_t spanmalloc_scavenge_epoch(void) {
 
 SPANMALLOC_EXPORT int spanmalloc_set_option(const char* name, uint64_t value) {
   const OptionRow* row = Options::find(name, strlen(name));
-  if (row == nullptr || (is_fixed_at_start(row->option) && heap.hardening().is_decided()))
-    return -1;
+  if (row == nullptr) return -1;
+  if (is_fixed_at_start(row->option) && heap.hardening().is_decided()) return -1;
+  platform::ErrnoGuard errno_guard;
   if (!heap.options().set(row->option, value)) return -1;
   heap.apply_options();
   if (row->option == Option::kStatsAtExit && value != 0) print_statistics_at_exit();
@@ -154,6 +162,7 @@ SPANMALLOC_EXPORT int spanmalloc_owns(const void* pointer) {
 }
 
 SPANMALLOC_EXPORT void spanmalloc_check(void) {
+  platform::ErrnoGuard errno_guard;
   heap.check_invariants();
 }
 

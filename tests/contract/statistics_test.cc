@@ -144,6 +144,52 @@ CASE(the_texts_have_the_same_figures) {
 }
 
 // At level 3 of hardening they stay inaccessible for a while; nobody pays for them.
+CASE(the_interface_keeps_within_what_it_is_given) {
+  if (contract::not_promised_by_libc()) return;
+  const auto get = reinterpret_cast<decltype(&spanmalloc_get_stats)>(
+      dlsym(RTLD_DEFAULT, "spanmalloc_get_stats"));
+  const auto json = reinterpret_cast<decltype(&spanmalloc_stats_json)>(
+      dlsym(RTLD_DEFAULT, "spanmalloc_stats_json"));
+  const auto version =
+      reinterpret_cast<decltype(&spanmalloc_version)>(dlsym(RTLD_DEFAULT, "spanmalloc_version"));
+  REQUIRE(get != nullptr && json != nullptr && version != nullptr);
+
+  spanmalloc_stats stats;
+  memset(&stats, 0x5a, sizeof(stats));
+  stats.size = 0;
+  EXPECT_EQ(get(&stats), -1);
+  stats.size = offsetof(spanmalloc_stats, in_use);
+  EXPECT_EQ(get(&stats), 0);
+  EXPECT_EQ(stats.size, offsetof(spanmalloc_stats, in_use));
+  EXPECT(stats.mapped > 0);
+  for (size_t at = stats.size; at < sizeof(stats); ++at) {
+    EXPECT_EQ(reinterpret_cast<const unsigned char*>(&stats)[at], 0x5a);
+  }
+  // A library that is older than the program says how much it knows.
+  struct {
+    spanmalloc_stats known;
+    size_t unknown;
+  } later{};
+  later.known.size = sizeof(later);
+  later.unknown = 7;
+  EXPECT_EQ(get(&later.known), 0);
+  EXPECT_EQ(later.known.size, sizeof(spanmalloc_stats));
+  EXPECT_EQ(later.unknown, size_t{7});
+
+  char text[8];
+  memset(text, 'x', sizeof(text));
+  EXPECT_EQ(json(text, 0), size_t{0});
+  EXPECT_EQ(text[0], 'x');
+  EXPECT_EQ(json(text, 4), size_t{3});
+  EXPECT_EQ(text[3], '\0');
+  EXPECT_EQ(text[4], 'x');
+
+  char expected[32];
+  snprintf(expected, sizeof(expected), "%d.%d.%d", SPANMALLOC_VERSION_MAJOR,
+           SPANMALLOC_VERSION_MINOR, SPANMALLOC_VERSION_PATCH);
+  EXPECT_EQ(strcmp(version(), expected), 0);
+}
+
 CASE(freed_large_blocks_count_neither_as_live_nor_as_held) {
   if (contract::not_promised_by_libc()) return;
   const spanmalloc_stats before = stats_now();
