@@ -1,7 +1,5 @@
 #include "heap/guarded_blocks.h"
 
-#include <cstring>
-
 #include "base/bits.h"
 #include "base/check.h"
 #include "heap/access_report.h"
@@ -9,17 +7,11 @@
 #include "platform/system.h"
 #include "platform/thread.h"
 #include "platform/virtual_memory.h"
+#include "spans/misuse.h"
 
 namespace spanmalloc {
 
-namespace {
-
-void begin(ReportLine& line, const char* call, const void* pointer) {
-  line.text("spanmalloc: ").text(call).text("(");
-  line.hexadecimal(reinterpret_cast<uintptr_t>(pointer)).text("): ");
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void GuardedBlocks::Event::record(const void* frame) {
   thread = platform::thread_number();
@@ -130,21 +122,16 @@ size_t GuardedBlocks::checked_slot(const void* pointer, const char* call) const 
   const Slot& slot = slots_[index];
   const State state = slot.state.load(std::memory_order_acquire);
   const bool is_start = state != State::kNeverUsed && slot.address == address;
-  ReportLine line;
-  begin(line, call, pointer);
   if (is_start && state == State::kLive) {
     if (ends_.has_canary(slot.address, slot.bytes, canary_count(index))) return index;
-    line.text("memory behind a ").number(slot.bytes).text("-byte block was overwritten");
-  } else if (is_start && strcmp(call, "free") == 0) {
-    line.text("double free of a ").number(slot.bytes).text("-byte block");
+    say_overflow(call, address, slot.bytes);
   } else if (is_start) {
-    line.text("block is free (").number(slot.bytes).text(" bytes)");
+    say_use_of_free_block(call, address, slot.bytes);
   } else if (state != State::kNeverUsed && address - slot.address < slot.bytes) {
-    line.text("pointer into the middle of a ").number(slot.bytes).text("-byte block");
+    say_interior_pointer(call, address, slot.bytes);
   } else {
-    line.text("not a pointer from this allocator");
+    say_foreign_pointer(call, address);
   }
-  write_line(line);
   end_with_history(slot);
 }
 
@@ -175,20 +162,13 @@ void GuardedBlocks::shorten(void* pointer, size_t bytes) {
 
 void GuardedBlocks::report_size(const void* pointer, size_t given, const char* call) const {
   const Slot& slot = slots_[checked_slot(pointer, call)];
-  ReportLine line;
-  begin(line, call, pointer);
-  line.text("size ").number(given).text(" given for a ").number(slot.bytes).text("-byte block");
-  write_line(line);
+  say_size_mismatch(call, slot.address, slot.bytes, given);
   end_with_history(slot);
 }
 
 void GuardedBlocks::report_alignment(const void* pointer, size_t given, const char* call) const {
   const Slot& slot = slots_[checked_slot(pointer, call)];
-  ReportLine line;
-  begin(line, call, pointer);
-  line.text("alignment ").number(given).text(" given for a ").number(slot.bytes);
-  line.text("-byte block that is not so aligned");
-  write_line(line);
+  say_alignment_mismatch(call, slot.address, slot.bytes, given);
   end_with_history(slot);
 }
 

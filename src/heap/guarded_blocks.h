@@ -29,7 +29,7 @@ class GuardedBlocks {
   constexpr explicit GuardedBlocks(MetadataArena& arena) : arena_(arena) {}
 
   // Reserves the region. False when memory is refused: nothing is sampled then.
-  // REQUIRES: called once, before the other functions.
+  // REQUIRES: called once, before other threads know of this.
   [[nodiscard]] bool open(BlockEnds ends);
 
   // Whether the address lies in the region; false for all where it is not open.
@@ -78,7 +78,7 @@ class GuardedBlocks {
     void record(const void* frame);
   };
 
-  // Written by whoever took the slot; the state last, under the lock.
+  // Written by whoever took the slot, the state last.
   struct Slot {
     std::atomic<State> state{State::kNeverUsed};
     uintptr_t address = 0;

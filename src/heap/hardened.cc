@@ -160,9 +160,8 @@ SmallBlock checked_block(uintptr_t address, SizeClass size_class, const char* ca
   const BlockEnd end = heap.block_ends().read(address, object_bytes);
   if (end.state == BlockEnd::State::kLive) return {address, size_class, object_bytes, end.bytes};
   if (end.state == BlockEnd::State::kBroken && !is_free_somewhere(address, size_class)) {
-    report_overflow(call, address, object_bytes);
+    report_overflow_in_class(call, address, object_bytes);
   }
-  if (strcmp(call, "free") == 0) report_double_free(address, object_bytes);
   report_use_of_free_block(call, address, object_bytes);
 }
 

@@ -49,7 +49,7 @@ Span* checked_span_of(const void* pointer, const char* call) {
   const size_t bytes = span->requested_bytes();
   if (bytes == Span::kFreed) report_use_of_free_block(call, address, span->bytes().value);
   if (!heap.block_ends().has_canary(address, bytes, canary_count(span, bytes))) {
-    report_overflow(call, address, span->bytes().value);
+    report_overflow(call, address, bytes);
   }
   return span;
 }

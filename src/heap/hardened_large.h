@@ -21,7 +21,8 @@ void deallocate_large_hardened(void* pointer);
 size_t large_bytes_hardened(const void* pointer, const char* call);
 
 // Changes the size without copying, in place or by moving pages. nullptr when that cannot be; the
-// block is then unchanged. REQUIRES: a live large block; bytes is a large block's.
+// block is then where it was, as long as before. REQUIRES: a live large block; bytes is a large
+// block's.
 void* reallocate_large_hardened(void* pointer, size_t bytes);
 
 // Notes that the program has its first `bytes` bytes alone. REQUIRES: a live large block, no

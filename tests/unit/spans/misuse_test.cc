@@ -31,6 +31,20 @@ TEST(MisuseDeathTest, UseOfAFreeBlock) {
                   "malloc_usable_size\\(0x7f0123456780\\): block is free \\(32768 bytes\\)");
 }
 
+TEST(MisuseDeathTest, UseByFree) {
+  EXPECT_SENTENCE(report_use_of_free_block("free", kAddress, 16),
+                  "free\\(0x7f0123456780\\): double free of a 16-byte block");
+}
+
+TEST(Misuse, WhoHasMoreToSayGoesOn) {
+  testing::internal::CaptureStderr();
+  say_foreign_pointer("free", kAddress);
+  say_interior_pointer("free", kAddress, 64);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "spanmalloc: free(0x7f0123456780): not a pointer from this allocator\n"
+            "spanmalloc: free(0x7f0123456780): pointer into the middle of a 64-byte block\n");
+}
+
 TEST(MisuseDeathTest, WriteAfterFreeWithTheLargestNumbers) {
   EXPECT_SENTENCE(report_write_after_free(UINTPTR_MAX, SIZE_MAX),
                   "malloc\\(0xffffffffffffffff\\): a free 18446744073709551615-byte block was "
@@ -41,8 +55,10 @@ TEST(MisuseDeathTest, WhatOnlyHardeningFinds) {
   EXPECT_SENTENCE(report_changed_in_list(kAddress, 64),
                   "malloc\\(0x7f0123456780\\): a free 64-byte block was written to after its free, "
                   "or freed twice");
+  EXPECT_SENTENCE(report_overflow("realloc", kAddress, 60),
+                  "realloc\\(0x7f0123456780\\): memory behind a 60-byte block was overwritten");
   EXPECT_SENTENCE(
-      report_overflow("realloc", kAddress, 64),
+      report_overflow_in_class("realloc", kAddress, 64),
       "realloc\\(0x7f0123456780\\): memory behind a block of the 64-byte class was overwritten");
   EXPECT_SENTENCE(report_size_mismatch("free_sized", kAddress, 64, 40),
                   "free_sized\\(0x7f0123456780\\): size 40 given for a 64-byte block");
