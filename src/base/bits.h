@@ -30,6 +30,14 @@ constexpr uint64_t low_bits(size_t count) {
   return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }
 
+// Every bit of the result depends on every bit of `value`; 0 stays 0. The finalizer of SplitMix64
+// (Steele, Lea, Flood 2014).
+constexpr uint64_t mix_bits(uint64_t value) {
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+  return value ^ (value >> 31);
+}
+
 }  // namespace spanmalloc
 
 #endif  // SPANMALLOC_BASE_BITS_H_

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/bits.h"
 #include "spans/size_class.h"
 
 namespace spanmalloc {
@@ -95,18 +96,13 @@ class BlockEnds {
     return *reinterpret_cast<uint64_t*>(object + object_bytes - kWordBytes);
   }
   static unsigned char canary_of(uint64_t mask) { return static_cast<unsigned char>(mask); }
-  // An odd factor (that of splitmix64) spreads each bit of the slack over the check.
+  // An odd factor (that of SplitMix64) spreads each bit of the slack over the check.
   static uint64_t coded(size_t slack) {
     const uint64_t check = (slack + 1) * 0x9e3779b97f4a7c15u;
     return (uint64_t{slack} << kCanaryBits) | (check << (kCanaryBits + kSlackBits));
   }
-  // The finalizer of splitmix64, with the lowest bit set: the canary is its lowest byte.
-  uint64_t mask_of(uintptr_t object) const {
-    uint64_t mixed = object ^ secret_;
-    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
-    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
-    return (mixed ^ (mixed >> 31)) | 1;
-  }
+  // With the lowest bit set, for the canary is the lowest byte.
+  uint64_t mask_of(uintptr_t object) const { return mix_bits(object ^ secret_) | 1; }
 
   uint64_t secret_ = 0;
 };

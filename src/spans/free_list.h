@@ -27,6 +27,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/bits.h"
+
 namespace spanmalloc {
 
 // The process's secrets for links and seals.
@@ -37,11 +39,8 @@ struct ListKey {
   uint32_t mark = 0;
 
   static constexpr ListKey from_random(uint64_t random) {
-    // The mark is taken from a product that mixes all bits (the finalizer of splitmix64).
-    uint64_t mixed = (random ^ (random >> 30)) * 0xbf58476d1ce4e5b9u;
-    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
     return {static_cast<uintptr_t>(random) | ~(~uintptr_t{0} >> 1),
-            static_cast<uint32_t>(mixed >> 32) | 1};
+            static_cast<uint32_t>(mix_bits(random) >> 32) | 1};
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "base/units.h"
 
 namespace spanmalloc {
@@ -32,6 +34,20 @@ TEST(Bits, LowBitsForEveryCountTo64) {
   for (size_t count = 0; count <= 64; ++count) {
     EXPECT_EQ(low_bits(count), expected) << count;
     expected = expected << 1 | 1;
+  }
+}
+
+TEST(Bits, MixingChangesAboutHalfOfAllBitsForEachBit) {
+  EXPECT_EQ(mix_bits(0), 0u);
+  // The second number of SplitMix64 that begins at 0, as its authors print it.
+  EXPECT_EQ(mix_bits(2 * 0x9e3779b97f4a7c15u), 0x6e789e6aa1b965f4u);
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    int changed = 0;
+    for (uint64_t value = 1; value <= 64; ++value) {
+      changed += std::popcount(mix_bits(value) ^ mix_bits(value ^ (uint64_t{1} << bit)));
+    }
+    EXPECT_GT(changed, 64 * 28) << bit;
+    EXPECT_LT(changed, 64 * 36) << bit;
   }
 }
 
