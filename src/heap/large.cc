@@ -26,6 +26,8 @@ constexpr size_t kReleaseToZeroBytes = size_t{1} << 20;
 constexpr size_t kMovePagesBytes = size_t{1} << 20;
 
 Span* new_span(PageCount count, PageCount alignment) {
+  // What no heap has room for costs nobody the blocks in lists and depots.
+  if (count > heap.page_heap().window().size) return nullptr;
   SpanAllocator& spans = heap.spans();
   Span* span = spans.new_large(count, alignment, Growth::kForbidden);
   if (span == nullptr && heap.reclaim_before_growth()) {

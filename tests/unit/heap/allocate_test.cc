@@ -79,6 +79,24 @@ TEST_F(Allocate, SizesBeyondPtrdiffMaxFailWithEnomem) {
   }
 }
 
+TEST_F(Allocate, WhatNoHeapHasRoomForEmptiesNoLists) {
+  const size_t room = heap.page_heap().window().size.bytes().value;
+  void* block = allocate(100);
+  deallocate(block);
+  const ThreadCache* cache = own_thread_cache();
+  ASSERT_NE(cache, nullptr);
+  const size_t held = cache->held_bytes();
+  ASSERT_GT(held, 0u);
+  for (const size_t bytes : {room + 1, static_cast<size_t>(PTRDIFF_MAX)}) {
+    EXPECT_EQ(allocate(bytes), nullptr);
+    EXPECT_EQ(allocate_aligned(bytes, 2 * kPageBytes), nullptr);
+    block = allocate(kMiB);
+    EXPECT_EQ(reallocate(block, bytes), nullptr);
+    deallocate(block);
+  }
+  EXPECT_EQ(cache->held_bytes(), held);
+}
+
 TEST_F(Allocate, SuccessAndEveryFreeLeaveErrnoAlone) {
   errno = kMark;
   for (const size_t bytes : {size_t{16}, 20 * kKiB, 100 * kKiB, 40 * kMiB}) {
