@@ -133,7 +133,7 @@ bool MetadataArena::ensure_mapped(size_t bytes) {
     const Block block = map_block(wanted);
     if (block.begin != 0) {
       keep_spare(new (reinterpret_cast<void*>(block.begin))
-                     SpareBlock{nullptr, block.bytes, false});
+                     SpareBlock{.next = nullptr, .bytes = block.bytes, .is_from_elsewhere = false});
     } else if (wanted > kBlockBytes) {
       most = align_up(wanted / 2, kBlockBytes);
     } else {
@@ -158,7 +158,8 @@ void MetadataArena::unmap_spare(size_t bytes) {
 void MetadataArena::add_memory(uintptr_t address, size_t bytes) {
   MutexLock lock(mutex_);
   mapped_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  keep_spare(new (reinterpret_cast<void*>(address)) SpareBlock{nullptr, bytes, true});
+  keep_spare(new (reinterpret_cast<void*>(address))
+                 SpareBlock{.next = nullptr, .bytes = bytes, .is_from_elsewhere = true});
 }
 
 void MetadataArena::check_invariants() {

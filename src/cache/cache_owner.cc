@@ -33,8 +33,8 @@ bool CacheOwner::try_borrow(HotCache* cache, HotCache* in_its_place) {
   uint32_t state = kAttached;
   if (!state_.compare_exchange_strong(state, kBorrowed, std::memory_order_acquire)) return false;
   HotCache* expected = cache;
-  // Sequentially consistent: before the look at whether the owner sleeps.
   CacheSlot* slot = slot_.load(std::memory_order_relaxed);
+  // Sequentially consistent: before the look at whether the owner sleeps.
   if (slot->compare_exchange_strong(expected, in_its_place, std::memory_order_seq_cst)) return true;
   // The owner is about to attach or detach it.
   state_.store(kAttached, std::memory_order_release);

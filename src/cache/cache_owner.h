@@ -20,7 +20,7 @@ using CacheSlot = std::atomic<HotCache*>;
 //    +-----detach-----+
 //
 // The slot lies in the thread's memory, so a thread detaches before it ends, and waits for whoever
-// has borrowed. A thread that ends without a word is found out by forget_if_ended(). All zero at
+// has borrowed. A thread that ends unseen is found out by forget_if_ended(). All zero at
 // first.
 class CacheOwner {
  public:

@@ -32,7 +32,7 @@ size_t SleepingCaches::empty_next(bool* more) {
     ThreadCache& cache = *next_;
     next_ = cache.next_registered;
     *more = next_ != nullptr;
-    if (registry_.take_back_if_left(cache)) return cache.held_bytes();
+    if (registry_.take_back_if_ended(cache)) return cache.held_bytes();
     if (cache.rests() && cache.held_bytes() >= kWorthwhileBytes) return empty(cache);
   }
   *more = false;

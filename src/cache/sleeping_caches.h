@@ -27,9 +27,9 @@ class SleepingCaches {
       : registry_(registry), centrals_(centrals), sentinels_(sentinels) {}
 
   // Goes on to the next cache that was not used since it was last looked at and holds enough to be
-  // worth it; returns the bytes that were drained into spans. *more is false at the end of a round.
-  // One whose thread has ended without a word goes back to the registry with what it holds.
-  // REQUIRES: as CacheOwner::forget_if_ended().
+  // worth it. Returns the bytes that were drained into spans, or that went back to the registry
+  // with a cache whose thread has ended unseen. *more is false at the end of a round. REQUIRES: as
+  // CacheOwner::forget_if_ended().
   size_t empty_next(bool* more);
 
  private:

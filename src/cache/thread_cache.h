@@ -136,8 +136,8 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   void flush(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
              FlushTo to);
 
-  // Puts the blocks of the quarantine back into their spans, unseen: whoever gets one looks whether
-  // it was written to.
+  // Puts the blocks of the quarantine back into their spans, unchecked: whoever gets one looks
+  // whether it was written to.
   void flush_quarantine(CentralLists& centrals);
 
   // Puts the objects of all classes whose lists are as they were at the last look, this one or that
@@ -180,7 +180,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Whether the owner is at work on it outside of the hot path, see CacheUse.
   bool is_used() const { return is_used_.load(std::memory_order_relaxed); }
 
-  // For a cache whose thread did not come along into the child of a fork, or ended without a word:
+  // For a cache whose thread did not come along into the child of a fork, or ended unseen:
   // nobody is at work on it.
   void forget_owner() {
     owner_.forget();

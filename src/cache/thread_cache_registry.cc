@@ -50,9 +50,9 @@ ThreadCache* ThreadCacheRegistry::pop_warm() {
 ThreadCache* ThreadCacheRegistry::make(ListKey key, ClassMapView class_map,
                                        SentinelTable& sentinels) {
   MutexLock lock(mutex_);
-  ++acquired_;
   void* record = arena_.allocate(sizeof(ThreadCache), alignof(ThreadCache));
   if (record == nullptr) return nullptr;
+  ++acquired_;
   // Not constructed, which would write to all of the record: it begins as zeros.
   ThreadCache* cache = static_cast<ThreadCache*>(record);
   cache->open(key, class_map, sentinels);
@@ -63,7 +63,7 @@ ThreadCache* ThreadCacheRegistry::make(ListKey key, ClassMapView class_map,
   return cache;
 }
 
-bool ThreadCacheRegistry::take_back_if_left(ThreadCache& cache) {
+bool ThreadCacheRegistry::take_back_if_ended(ThreadCache& cache) {
   // That the others' threads are gone is no news in a child where they are still to be orphaned.
   if (survivor_.load(std::memory_order_relaxed) != 0) return false;
   if (!cache.owner().may_have_ended()) return false;
@@ -78,10 +78,10 @@ bool ThreadCacheRegistry::take_back_if_left(ThreadCache& cache) {
   return true;
 }
 
-bool ThreadCacheRegistry::take_back_all_left() {
+bool ThreadCacheRegistry::take_back_all_ended() {
   bool found = false;
   for (ThreadCache* cache = first(); cache != nullptr; cache = cache->next_registered) {
-    found |= take_back_if_left(*cache);
+    found |= take_back_if_ended(*cache);
   }
   return found;
 }

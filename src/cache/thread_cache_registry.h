@@ -30,9 +30,9 @@ class ThreadCacheRegistry {
   // Threads that end by the bare system call, or that first allocate in the last round of their
   // destructors, do not give their caches back. Takes the cache back if its thread was one of them:
   // it waits, with what it holds, for a new one.
-  bool take_back_if_left(ThreadCache& cache) SPANMALLOC_EXCLUDES(mutex_);
+  bool take_back_if_ended(ThreadCache& cache) SPANMALLOC_EXCLUDES(mutex_);
   // The same for all caches; true when it took one back. Takes time in proportion to their number.
-  bool take_back_all_left() SPANMALLOC_EXCLUDES(mutex_);
+  bool take_back_all_ended() SPANMALLOC_EXCLUDES(mutex_);
   // How many threads that ended so were found since the last call.
   size_t take_unseen_ends() { return unseen_ends_.exchange(0, std::memory_order_relaxed); }
 
@@ -68,7 +68,7 @@ class ThreadCacheRegistry {
   }
 
   // The cache of the thread with this slot, also while it is borrowed; nullptr when it has none. A
-  // thread that ended without a word may have left one with the same slot.
+  // thread that ended unseen may have left one with the same slot.
   ThreadCache* owned_by(const CacheSlot* slot, int thread_id) SPANMALLOC_EXCLUDES(mutex_);
   // In the child of a fork, where nobody borrows and threads have other numbers: the cache that was
   // borrowed from the thread with this slot; nullptr when none was.

@@ -74,6 +74,8 @@ class HoleReleaser {
  private:
   static constexpr size_t kMaxLoans = 16;
   static constexpr size_t kMaxPieces = 128;
+  // Of the 64 units of a span every other one may be free.
+  static constexpr size_t kMaxRunsOfSpan = 32;
   // A piece costs 1 to 3 us, and a huge page that must be split for one 200.
   static constexpr size_t kMaxPiecesOfMalloc = 48;
   // Visited at most between two looks at the clock: about 20 us of work, and 5.
@@ -89,9 +91,8 @@ class HoleReleaser {
     size_t piece_count = 0;
     size_t loan_count = 0;
 
-    // A span has at most 32 runs of units.
     bool is_full(size_t most_pieces) const {
-      return loan_count == kMaxLoans || piece_count + 32 > most_pieces;
+      return loan_count == kMaxLoans || piece_count + kMaxRunsOfSpan > most_pieces;
     }
   };
 

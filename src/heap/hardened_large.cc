@@ -117,7 +117,7 @@ void deallocate_large_hardened(void* pointer) {
   const size_t bytes = span->bytes().value;
   if (span->requested_bytes() == Span::kFreed) report_double_free(address, bytes);
   (void)checked_span_of(pointer, "free");
-  if (!span->take_object()) report_double_free(address, bytes);
+  if (!span->try_mark_freed()) report_double_free(address, bytes);
   const platform::ReleaseResult released = platform::release(span->base(), bytes);
   if (released == platform::ReleaseResult::kRefused) {
     memset(reinterpret_cast<void*>(span->base()), 0, bytes);

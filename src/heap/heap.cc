@@ -166,12 +166,13 @@ ThreadCache* Heap::adopt_withheld_cache() {
   return cache;
 }
 
-// From here on the cache may be borrowed while the thread sleeps, and is taken back should it end
-// without a word. Its slot goes with the thread, so only if the thread's end will be told. Nor in
-// the child of a vfork, whose identity its parent, which goes on with the cache, does not have.
+// From here on the cache may be borrowed while the thread sleeps, and is taken back if the thread
+// ends unseen. Whoever borrows writes to the slot, which goes with the thread: so a thread whose
+// end will not be told is not tied. Nor is the child of a vfork, for its parent goes on with the
+// cache under another identity.
 void Heap::tie_to_thread(ThreadCache* cache) {
   if (current_cache() != cache || !platform::thread_exit_is_registered()) return;
-  if (platform::shares_memory_with_parent()) return;
+  if (platform::may_be_vfork_child()) return;
   cache->owner().attach(&current_thread_cache, platform::kernel_thread_id());
 }
 

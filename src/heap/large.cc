@@ -165,7 +165,7 @@ void deallocate_large(void* pointer) {
   const size_t bytes = span->bytes().value;
   const bool is_released_first = bytes >= kReleaseAtFreeBytes;
   // Of two threads that free the block, the second may come while the first gives its memory back.
-  if (is_released_first && !span->take_object()) {
+  if (is_released_first && !span->try_mark_freed()) {
     report_double_free(reinterpret_cast<uintptr_t>(pointer), bytes);
   }
   if (is_released_first &&

@@ -92,8 +92,8 @@ bool PageHeap::begin_release(Release& release, ChunkNumber chunk, ScavengeUnit u
     pages_.scavenge_index().set_empty(chunk, unit);
     return false;
   }
-  // A run that covers a huge page in part is released as it is; the place to weigh the loss of
-  // the huge page against the memory is here.
+  // A run that covers a huge page in part is released as it is: memory counts for more than a huge
+  // page, which platform::release() splits first.
   release.pages = {first_page(chunk) + PageCount{run.first}, {run.count}};
   release.already_released = pages_.take_out(release.pages);
   return true;

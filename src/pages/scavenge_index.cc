@@ -134,9 +134,9 @@ ScavengeIndex::Found ScavengeIndex::find(ScavengeMode mode, ScavengeUnit unit) {
     const uint64_t word = words_[chunk].load(std::memory_order_relaxed);
     if (!ChunkActivity::may_have(word, unit)) continue;
     if (mode != ScavengeMode::kForced && !is_for(mode, ChunkActivity::unpack(word), now)) continue;
-    if (chunk == start) return {{chunk}, seen.page().index_in_chunk(), true};
+    if (chunk == start) return {.chunk = {chunk}, .page = seen.page().index_in_chunk(), .ok = true};
     from.lower(seen, first_page({chunk}) + PageCount{kPagesPerChunk - 1});
-    return {{chunk}, kPagesPerChunk - 1, true};
+    return {.chunk = {chunk}, .page = kPagesPerChunk - 1, .ok = true};
   }
   from.clear(seen);
   return {};

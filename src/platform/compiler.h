@@ -1,5 +1,4 @@
-// What differs between compilers and instruments, and nothing else: every compiler `#if` of the
-// project stands here.
+// What differs between compilers and instruments, and nothing else.
 #ifndef SPANMALLOC_PLATFORM_COMPILER_H_
 #define SPANMALLOC_PLATFORM_COMPILER_H_
 

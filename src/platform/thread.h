@@ -37,7 +37,7 @@ void note_thread_local_bytes();
 // True in the child of a vfork, which runs in the memory of its parent. It is recognised by its
 // identity, noted when this was first called; so it is true as well in a child with memory of its
 // own that does not note it.
-bool shares_memory_with_parent();
+bool may_be_vfork_child();
 
 // Notes the process's new identity; for the child of a fork.
 void note_new_process();

@@ -155,7 +155,7 @@ bool start_background_thread(void (*body)(void*), void* argument) {
   return started;
 }
 
-bool shares_memory_with_parent() {
+bool may_be_vfork_child() {
   const pid_t now = getpid();
   pid_t noted = 0;
   return !known_process.compare_exchange_strong(noted, now) && noted != now;

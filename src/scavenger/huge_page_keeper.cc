@@ -9,7 +9,7 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 }  // namespace
 
 // Also tells the platform whether there may be huge pages to split.
-platform::HugePageMode HugePageKeeper::mode() {
+platform::HugePageMode HugePageKeeper::start_epoch() {
   if (epoch_ % kEpochsPerModeLook == 0) mode_ = page_heap_.huge_page_mode();
   ++epoch_;
   return mode_;
@@ -17,7 +17,7 @@ platform::HugePageMode HugePageKeeper::mode() {
 
 Bytes HugePageKeeper::run_epoch(const Options& options, const ScavengePacer& pacer,
                                 const TickRest& rest) {
-  const bool may_have_any = mode() != platform::HugePageMode::kNever;
+  const bool may_have_any = start_epoch() != platform::HugePageMode::kNever;
   const auto wanted = static_cast<HugePagePolicy>(options[Option::kHugePages]);
   if (!may_have_any || wanted != HugePagePolicy::kDensity || !backoff_.may_ask() ||
       page_heap_.in_use_bytes() < HugePageSchedule::kMinHeapBytes) {

@@ -37,7 +37,8 @@ class HugePageKeeper {
   // The mode is read so rarely: it changes hardly ever.
   static constexpr uint32_t kEpochsPerModeLook = 16;
 
-  platform::HugePageMode mode();
+  // Counts the epoch.
+  platform::HugePageMode start_epoch();
   Bytes ask_for(PageRange chunk, const TickRest& rest);
   // False when the kernel gave none.
   [[nodiscard]] bool ask_for_unit(PageRange unit, Bytes& done);

@@ -63,9 +63,9 @@ using PressureCallback = void (*)(PressureReason reason, size_t excess_bytes, vo
 // for less. It ends when the heap is small by then, before the last thread of the program that has
 // a cache, or when it is sent away. A free that comes later gives back what it makes free, or ticks
 // where memory goes by its age, and a malloc that finds a large heap changed, or that such frees
-// have given back much, starts the thread again. Where no thread may be started, growth and large
-// frees tick in its place. A memory limit is kept without it, also where the option keeps the
-// scavenger from all other work.
+// have given back much, starts the thread again. Where no thread may be started, growth, frees
+// of pages and depots that grow tick in its place. A memory limit is kept without it, also where
+// the option keeps the scavenger from all other work.
 class Scavenger {
  public:
   constexpr Scavenger(PageHeap& page_heap, CentralLists& centrals, HoleReleaser& holes,
@@ -109,7 +109,7 @@ class Scavenger {
     count_shared_write();
   }
   void note_thread_end();
-  // Counts out threads of which the registry has found that they ended without a word.
+  // Counts out threads of which the registry has found that they ended unseen.
   void note_unseen_ends() {
     const size_t ends = registry_.take_unseen_ends();
     if (ends > 0) live_threads_.fetch_sub(ends, std::memory_order_seq_cst);
@@ -163,6 +163,12 @@ class Scavenger {
   bool has_thread() const { return state_.load(std::memory_order_acquire) >= kRunning; }
 
  private:
+  // The thread starts when the heap passes this. Below, there is little to give back, and a program
+  // with one thread keeps what the C library does faster for such programs.
+  static constexpr size_t kStartBytes = size_t{32} << 20;
+  // A parked thread is woken by this much free memory beyond a part of what is in use.
+  static constexpr size_t kWakeBytes = size_t{1} << 20;
+
   // kRefused: the system gave no thread, and may give one later. A parked thread sleeps on this
   // word.
   enum State : uint32_t { kNoThread, kRefused, kRunning, kParked };
@@ -197,7 +203,7 @@ class Scavenger {
   // Whether the process is the child of a fork and has not lived for an epoch.
   bool is_new_child() const;
   // Bytes of free memory that are worth a tick of their own.
-  size_t much() const;
+  size_t worthwhile_bytes() const;
   bool has_much_to_release() const;
   // Whether ticks might give back what the last one kept, or what came since. A parked thread looks
   // now and then, for what was too little to wake it.

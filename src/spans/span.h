@@ -84,7 +84,7 @@ class Span {
   }
   // Marks the object of a large span as freed while its span goes on; false if it was already.
   static constexpr size_t kFreed = SIZE_MAX;
-  [[nodiscard]] bool take_object() {
+  [[nodiscard]] bool try_mark_freed() {
     return __atomic_exchange_n(&large_.requested_bytes, kFreed, __ATOMIC_ACQ_REL) != kFreed;
   }
   // Changes the length of a large span in place. REQUIRES: the caller owns the object.

@@ -152,7 +152,7 @@ ThreadCache* leave_cache(CacheParts& parts) {
 // A thread that was joined may still be there for a moment.
 bool is_taken_back(CacheParts& parts, ThreadCache& cache) {
   for (int round = 0; round < 10000; ++round) {
-    if (parts.registry.take_back_if_left(cache)) return true;
+    if (parts.registry.take_back_if_ended(cache)) return true;
     platform::sleep_ns(100'000);
   }
   return false;
@@ -163,7 +163,7 @@ TEST(ThreadCacheRegistry, TakesBackWhatAThreadHasLeft) {
   ThreadCache* left = leave_cache(parts);
   const size_t held = left->object_count(kClass);
   ASSERT_TRUE(is_taken_back(parts, *left));
-  EXPECT_FALSE(parts.registry.take_back_if_left(*left)) << "once";
+  EXPECT_FALSE(parts.registry.take_back_if_ended(*left)) << "once";
   parts.registry.check_invariants();
   EXPECT_EQ(parts.registry.take_unseen_ends(), 1u);
   EXPECT_EQ(parts.registry.take_unseen_ends(), 0u);
@@ -182,15 +182,15 @@ TEST(ThreadCacheRegistry, LeavesAloneWhatIsOfLivingThreadsOrOfUnknownOnes) {
   slot = living;
   living->owner().attach(&slot, platform::kernel_thread_id());
   parts.registry.release(waiting, Contents::kKept);
-  EXPECT_FALSE(parts.registry.take_back_if_left(*living));
-  EXPECT_FALSE(parts.registry.take_back_if_left(*unknown));
-  EXPECT_FALSE(parts.registry.take_back_if_left(*waiting));
+  EXPECT_FALSE(parts.registry.take_back_if_ended(*living));
+  EXPECT_FALSE(parts.registry.take_back_if_ended(*unknown));
+  EXPECT_FALSE(parts.registry.take_back_if_ended(*waiting));
   ThreadCache* left = leave_cache(parts);
   // As while another thread works on it.
   ASSERT_TRUE(left == waiting);
   slot = living;
   ASSERT_TRUE(living->owner().try_borrow(living, &empty_thread_cache));
-  EXPECT_FALSE(parts.registry.take_back_if_left(*living));
+  EXPECT_FALSE(parts.registry.take_back_if_ended(*living));
   living->owner().give_back(living, &empty_thread_cache);
   living->owner().detach();
   parts.registry.check_invariants();

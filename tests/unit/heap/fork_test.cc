@@ -186,7 +186,7 @@ TEST_F(ForkTest, AThreadIsCountedOutWhenItIsFoundToHaveEnded) {
     (void)platform::arm_thread_exit(nullptr);
   }).join();
   for (int round = 0; round < 1000 && heap.scavenger().live_threads() != before; ++round) {
-    (void)heap.registry().take_back_all_left();
+    (void)heap.registry().take_back_all_ended();
     std::thread([] { deallocate(allocate(100)); }).join();
     platform::sleep_ns(1'000'000);
   }

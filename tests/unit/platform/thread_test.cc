@@ -199,12 +199,12 @@ TEST(Thread, TheChildOfAForkIsTheOnlyThread) {
 
 TEST(Thread, AChildThatNotedItselfSharesNoMemory) {
   note_new_process();
-  EXPECT_FALSE(shares_memory_with_parent());
+  EXPECT_FALSE(may_be_vfork_child());
   const pid_t child = fork();
   if (child == 0) {
-    const bool looks_shared = shares_memory_with_parent();
+    const bool looks_shared = may_be_vfork_child();
     note_new_process();
-    _exit(looks_shared && !shares_memory_with_parent() ? 0 : 1);
+    _exit(looks_shared && !may_be_vfork_child() ? 0 : 1);
   }
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
