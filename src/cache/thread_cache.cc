@@ -26,9 +26,9 @@ void ThreadCache::open(ListKey key, ClassMapView class_map, SentinelTable& senti
 }
 
 void ThreadCache::set_empty_head(SizeClass size_class, const CentralList& central,
-                                 SentinelTable& sentinels, SealCheck check) {
+                                 SentinelTable& sentinels) {
   const uint8_t level = levels_[size_class];
-  set_head_list(size_class, {sentinels.sentinel(size_class, level, check, central.mutex()),
+  set_head_list(size_class, {sentinels.sentinel(size_class, level, check_, central.mutex()),
                              static_cast<uint32_t>(SentinelTable::capacity(size_class, level))});
 }
 
@@ -99,7 +99,7 @@ void* ThreadCache::take_from_spare(SizeClass size_class) {
 }
 
 void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList& central,
-                                         MemoryContent* content) {
+                                         SentinelTable& sentinels, MemoryContent* content) {
   if (has_claim(size_class)) return take_from_claim(size_class, content);
   SPANMALLOC_DCHECK(head_list(size_class).count() == 0, "the head list is not empty");
   *content = MemoryContent::kUnknown;
@@ -108,7 +108,71 @@ void* ThreadCache::allocate_from_reserve(SizeClass size_class, const CentralList
   if (magazine.top == nullptr) return nullptr;
   ++refills_;
   const size_t capacity = magazine.count + magazine.top->room();
-  return take_top(size_class, {magazine.top, static_cast<uint32_t>(capacity)});
+  const List list{magazine.top, static_cast<uint32_t>(capacity)};
+  return take_top(size_class, with_own_check(size_class, list, central, sentinels));
+}
+
+void ThreadCache::grow_lists(SizeClass size_class, size_t budget) {
+  const uint8_t level = levels_[size_class];
+  if (level + 1 == SentinelTable::kLevels) return;
+  const uint8_t next = static_cast<uint8_t>(level + 1);
+  const size_t grown = grown_bytes_ - grown_bytes(size_class) + grown_bytes(size_class, next);
+  if (grown > budget) return;
+  levels_[size_class] = next;
+  grown_bytes_ = grown;
+}
+
+ThreadCache::List ThreadCache::moved_to(List empty, SizeClass size_class, List list,
+                                        const SentinelTable& sentinels) {
+  const size_t count = list.count();
+  FreeNode* node = list.top;
+  for (size_t height = count; height > 0; --height) {
+    FreeNode* next = node->next(key_);
+    const bool leads_on = height > 1 ? class_map_[reinterpret_cast<uintptr_t>(next)] == size_class
+                                     : sentinels.contains(next);
+    if (!leads_on || !node->has_mark_of(key_.mark)) {
+      report_changed_in_list(reinterpret_cast<uintptr_t>(node),
+                             kSizeClasses[size_class].object_bytes);
+    }
+    node->link_above(height > 1 ? next : empty.top, empty.top->seal - height * FreeNode::kOneRoom,
+                     key_);
+    node = next;
+  }
+  // The child of a fork in between does not have the blocks.
+  step_for_fork();
+  return {count > 0 ? list.top : empty.top, empty.capacity};
+}
+
+ThreadCache::List ThreadCache::with_own_check(SizeClass size_class, List list,
+                                              const CentralList& central,
+                                              SentinelTable& sentinels) {
+  if (list.capacity == 0 || list.top->seal_check() == check_) return list;
+  // Classes of large blocks have one length on several levels.
+  uint8_t level = levels_[size_class];
+  for (uint8_t other = 0; SentinelTable::capacity(size_class, level) != list.capacity; ++other) {
+    if (other == SentinelTable::kLevels) return list;
+    level = other;
+  }
+  const List empty{sentinels.sentinel(size_class, level, check_, central.mutex()), list.capacity};
+  return moved_to(empty, size_class, list, sentinels);
+}
+
+void ThreadCache::change_seal_check(SealCheck check, CentralLists& centrals,
+                                    SentinelTable& sentinels) {
+  check_ = check;
+  centrals.for_each([&](const CentralList& central, SizeClass size_class) {
+    const List head = head_list(size_class);
+    const List spare = reserves_[size_class].spare;
+    if (head.capacity == 0 && spare.capacity == 0) return;
+    set_head_list(size_class, {sentinels.sentinel_without_room(), 0});
+    reserves_[size_class].spare = {};
+    step_for_fork();
+    const List new_spare = with_own_check(size_class, spare, central, sentinels);
+    const List new_head = with_own_check(size_class, head, central, sentinels);
+    reserves_[size_class].spare = new_spare;
+    set_head_list(size_class, new_head);
+    note_motion(size_class);
+  });
 }
 
 bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
@@ -117,7 +181,7 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   const List full = head_list(size_class);
   const List spare = in_reserve;
   if (spare.count() == 0) {
-    set_empty_head(size_class, central, sentinels, rules.check);
+    set_empty_head(size_class, central, sentinels);
     step_for_fork();
     // Before its first use a class has no lists.
     if (full.capacity != 0) in_reserve = full;
@@ -125,17 +189,15 @@ bool ThreadCache::make_room(SizeClass size_class, const CentralList& central,
   }
   note_motion(size_class);
   claims_in_a_row_[size_class] = 0;
-  const uint8_t level = levels_[size_class];
-  if (level + 1 < SentinelTable::kLevels) {
-    const uint8_t next = static_cast<uint8_t>(level + 1);
-    const size_t grown = grown_bytes_ - grown_bytes(size_class) + grown_bytes(size_class, next);
-    if (grown <= rules.budget) {
-      levels_[size_class] = next;
-      grown_bytes_ = grown;
-    }
-  }
-  set_empty_head(size_class, central, sentinels, rules.check);
+  grow_lists(size_class, rules.budget);
+  set_empty_head(size_class, central, sentinels);
   step_for_fork();
+  if (full.count() < head_list(size_class).capacity) {
+    // Scattered blocks that go to another thread share lines of the processors' caches with those
+    // that stay, for as long as both are in use.
+    set_head_list(size_class, moved_to(head_list(size_class), size_class, full, sentinels));
+    return false;
+  }
   if (central.depot_is_full()) {
     // It will be drained. Of the two, that is the one whose blocks still lie in the processor's
     // caches.

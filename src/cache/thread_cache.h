@@ -76,7 +76,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // nullptr when the central list must make a new claim; *content tells what is in the memory.
   // REQUIRES: the head list is empty; it is replaced.
   void* allocate_from_reserve(SizeClass size_class, const CentralList& central,
-                              MemoryContent* content);
+                              SentinelTable& sentinels, MemoryContent* content);
   bool has_spare(SizeClass size_class) const { return reserves_[size_class].spare.count() > 0; }
   // An object of the spare list, of unknown content; the list becomes the head. REQUIRES:
   // has_spare(size_class); the head list is empty.
@@ -105,20 +105,24 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   // Takes over a claim, which is not empty. REQUIRES: !has_claim(size_class).
   void accept(SizeClass size_class, const Claim& claim);
 
+  // When a second free of a block is noticed, by the lists of all classes: where they differ, each
+  // free of a block of another class than the last is a branch that the processor cannot foresee.
+  SealCheck seal_check() const { return check_; }
+  // Makes that so for all lists from now on. Takes time in proportion to what they hold.
+  void change_seal_check(SealCheck check, CentralLists& centrals, SentinelTable& sentinels);
+
   // How the lists of this cache are to be; what is there already stays as it is.
   struct ListRules {
     // Bytes that all lists together may hold beyond their first length.
     size_t budget;
-    SealCheck check;
     BlockOrder order = BlockOrder::kAsFreed;
   };
   // Makes the spare list the head, and the full head the spare, if the spare is empty and has the
-  // length and the check that a new list would get; false if not.
-  bool exchange_for_empty_spare(SizeClass size_class, const SentinelTable& sentinels,
-                                SealCheck check) {
+  // length that a new list would get; false if not.
+  bool exchange_for_empty_spare(SizeClass size_class, const SentinelTable& sentinels) {
     List& in_reserve = reserves_[size_class].spare;
     const List spare = in_reserve;
-    if (spare.top != sentinels.place(size_class, levels_[size_class], check)) return false;
+    if (spare.top != sentinels.place(size_class, levels_[size_class], check_)) return false;
     const List full = head_list(size_class);
     set_head_list(size_class, spare);
     step_for_fork();
@@ -248,8 +252,15 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
     heads_[size_class] = list.top;
     head_capacities_[size_class] = static_cast<uint16_t>(list.capacity);
   }
-  void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels,
-                      SealCheck check);
+  void set_empty_head(SizeClass size_class, const CentralList& central, SentinelTable& sentinels);
+  // Makes the class's lists longer from now on if the budget allows it.
+  void grow_lists(SizeClass size_class, size_t budget);
+  // Puts the blocks of a list, in their order, into an empty one that has room for them. Ends
+  // the process if the program has changed one.
+  List moved_to(List empty, SizeClass size_class, List list, const SentinelTable& sentinels);
+  // The list, which nobody knows, with the check of this cache.
+  List with_own_check(SizeClass size_class, List list, const CentralList& central,
+                      SentinelTable& sentinels);
   // The top of a list that is about to become the head, which keeps the rest. REQUIRES: the head
   // list and the claim are empty, the list is not.
   void* take_top(SizeClass size_class, List list);
@@ -281,6 +292,7 @@ class alignas(platform::kCacheLineBytes) ThreadCache : public HotCache {
   CacheOwner owner_;
   std::atomic<bool> is_used_;
   bool orphaned_;
+  SealCheck check_;
   // The sum of grown_bytes() over all classes.
   size_t grown_bytes_;
   // Claims and magazines since the last flush_idle(), and the classes that were flushed.

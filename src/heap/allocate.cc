@@ -31,6 +31,14 @@ SPANMALLOC_NOINLINE Claim refill(SizeClass size_class, size_t limit) {
   return claim;
 }
 
+// Before lists come or go. REQUIRES: a CacheUse.
+void adopt_seal_check(ThreadCache& cache) {
+  const SealCheck check = heap.seal_check();
+  if (SPANMALLOC_UNLIKELY(cache.seal_check() != check)) {
+    cache.change_seal_check(check, heap.centrals(), heap.sentinels());
+  }
+}
+
 }  // namespace
 
 Object allocate_without_cache(SizeClass size_class) {
@@ -51,9 +59,11 @@ Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class) {
     report_changed_in_list(reinterpret_cast<uintptr_t>(head),
                            kSizeClasses[size_class].object_bytes);
   }
+  adopt_seal_check(cache);
   Object object;
   const CentralList central = heap.central(size_class);
-  object.address = cache.allocate_from_reserve(size_class, central, &object.content);
+  object.address =
+      cache.allocate_from_reserve(size_class, central, heap.sentinels(), &object.content);
   if (object.address != nullptr) return object;
   // Under hardening a block's place is chosen among those of a claim: the more the better.
   const size_t limit = heap.hardening().has_ends() ? kSizeClasses[size_class].claim_limit
@@ -66,7 +76,8 @@ Object allocate_beyond_list(ThreadCache& cache, SizeClass size_class) {
   } else {
     cache.accept(size_class, claim);
   }
-  object.address = cache.allocate_from_reserve(size_class, central, &object.content);
+  object.address =
+      cache.allocate_from_reserve(size_class, central, heap.sentinels(), &object.content);
   return object;
 }
 
@@ -110,8 +121,8 @@ SPANMALLOC_ALWAYS_INLINE bool put_at_hand(HotCache* cache, void* pointer) {
   auto* object = static_cast<FreeNode*>(pointer);
   const SizeClass size_class = own->class_of(pointer);
   if (size_class == kNoSizeClass || object->has_mark_of(own->key().mark) ||
-      own->head(size_class)->room() != 0 ||
-      !own->exchange_for_empty_spare(size_class, heap.sentinels(), heap.seal_check())) {
+      own->head(size_class)->room() != 0 || own->seal_check() != heap.seal_check() ||
+      !own->exchange_for_empty_spare(size_class, heap.sentinels())) {
     return false;
   }
   if constexpr (kParanoid) fill_freed(pointer);
@@ -168,6 +179,7 @@ void push_small(FreeNode* object, SizeClass size_class) {
   ThreadCache* cache = heap.attach_thread();
   if (cache == nullptr) return deallocate_without_cache(object, size_class);
   const CacheUse use(*cache);
+  adopt_seal_check(*cache);
   const bool handed_over =
       cache->head(size_class)->room() == 0 &&
       cache->make_room(size_class, heap.central(size_class), heap.sentinels(), heap.list_rules());

@@ -272,8 +272,11 @@ void Heap::on_thread_exit(void*) {
   thread_is_counted = false;
 }
 
-SealCheck Heap::seal_check() const {
-  return spans_.small_span_bytes() < kColdHeapBytes ? SealCheck::kAtFree : SealCheck::kDeferred;
+SealCheck Heap::seal_check() {
+  if (defers_checks_.load(std::memory_order_relaxed)) return SealCheck::kDeferred;
+  if (spans_.small_span_bytes() < kColdHeapBytes) return SealCheck::kAtFree;
+  defers_checks_.store(true, std::memory_order_relaxed);
+  return SealCheck::kDeferred;
 }
 
 ThreadCache::ListRules Heap::list_rules() const {
@@ -284,7 +287,7 @@ ThreadCache::ListRules Heap::list_rules() const {
   const size_t budget = std::max(in_use / kCacheShareOfHeap / threads, floor);
   // Places are random under hardening.
   const bool is_ordered = spans_.small_span_bytes() >= kOrderedHeapBytes && !hardening_.has_ends();
-  return {budget, seal_check(), is_ordered ? BlockOrder::kByAddress : BlockOrder::kAsFreed};
+  return {budget, is_ordered ? BlockOrder::kByAddress : BlockOrder::kAsFreed};
 }
 
 bool Heap::reclaim_before_growth() {

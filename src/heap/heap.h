@@ -83,9 +83,10 @@ class Heap {
   // The cache of that thread, also if it was borrowed.
   ThreadCache* keep_cache_in_child();
 
-  // What free looks at in the lists that a thread cache makes next.
-  SealCheck seal_check() const;
-  // All rules of those lists.
+  // When free is to notice a second one: of blocks of all threads alike, and once deferred for
+  // good.
+  SealCheck seal_check();
+  // How the lists are to be that a thread cache makes next.
   ThreadCache::ListRules list_rules() const;
 
   // Makes free memory available before the heap grows: what rests in the calling thread's cache,
@@ -173,6 +174,8 @@ class Heap {
   // last gave back lists that rested.
   RiseMark spans_at_reclaim_{kReclaimFloorBytes};
   RiseMark spans_at_flush_{kFlushFloorBytes};
+  // Set once the heap has been large enough for deferred checks.
+  std::atomic<bool> defers_checks_{false};
 };
 
 extern constinit Heap heap;

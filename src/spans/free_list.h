@@ -45,7 +45,7 @@ struct ListKey {
 };
 
 // When a block that is freed twice is noticed.
-enum class SealCheck {
+enum class SealCheck : uint8_t {
   kAtFree,   // by the call, which reads the block
   kDeferred  // when the block is taken from a list again or comes back to its span
 };

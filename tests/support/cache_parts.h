@@ -32,20 +32,22 @@ struct CacheParts : CentralParts {
     }
     const CentralList central = centrals[size_class];
     MemoryContent content;
-    void* reserve = cache.allocate_from_reserve(size_class, central, &content);
+    void* reserve = cache.allocate_from_reserve(size_class, central, sentinels, &content);
     if (reserve == nullptr) {
       const Claim claim = central.claim(Growth::kAllowed, cache.claim_limit(size_class));
       if (claim.empty()) return nullptr;
       cache.accept(size_class, claim);
-      reserve = cache.allocate_from_reserve(size_class, central, &content);
+      reserve = cache.allocate_from_reserve(size_class, central, sentinels, &content);
     }
     return static_cast<FreeNode*>(reserve);
   }
   void deallocate(ThreadCache& cache, SizeClass size_class, FreeNode* object) {
-    if (cache.head(size_class)->room() == 0 &&
-        !cache.exchange_for_empty_spare(size_class, sentinels, check)) {
-      (void)cache.make_room(size_class, centrals[size_class], sentinels,
-                            {cache_budget, check, order});
+    if (cache.head(size_class)->room() == 0) {
+      if (cache.seal_check() != check) cache.change_seal_check(check, centrals, sentinels);
+      if (cache.head(size_class)->room() == 0 &&
+          !cache.exchange_for_empty_spare(size_class, sentinels)) {
+        (void)cache.make_room(size_class, centrals[size_class], sentinels, {cache_budget, order});
+      }
     }
     object->link_above(cache.head(size_class), kTestKey);
     cache.set_head(size_class, object);

@@ -101,7 +101,9 @@ TEST(ThreadCache, ANewCacheHoldsNothing) {
 TEST(ThreadCache, WithoutAClaimAndADepotTheReserveIsEmpty) {
   Fixture test;
   MemoryContent content;
-  EXPECT_EQ(test.cache.allocate_from_reserve(kClass, test.centrals[kClass], &content), nullptr);
+  EXPECT_EQ(
+      test.cache.allocate_from_reserve(kClass, test.centrals[kClass], test.sentinels, &content),
+      nullptr);
 }
 
 TEST(ThreadCache, AClaimIsHandedOutInItsOrderAndKnownZero) {
@@ -112,7 +114,8 @@ TEST(ThreadCache, AClaimIsHandedOutInItsOrderAndKnownZero) {
   EXPECT_EQ(test.cache.object_count(kClass), claimed);
   for (size_t count = 0; count < claimed; ++count) {
     MemoryContent content = MemoryContent::kUnknown;
-    void* object = test.cache.allocate_from_reserve(kClass, test.centrals[kClass], &content);
+    void* object =
+        test.cache.allocate_from_reserve(kClass, test.centrals[kClass], test.sentinels, &content);
     ASSERT_NE(object, nullptr);
     EXPECT_EQ(content, MemoryContent::kZero);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(object),
@@ -243,21 +246,18 @@ TEST(ThreadCache, AProgramAtTheEdgeOfAListDoesNotTradeWithTheDepot) {
 TEST(ThreadCache, AnEmptySpareTakesTheFullHeadsPlaceIfANewListWouldBeTheSame) {
   Fixture test;
   const size_t length = SentinelTable::capacity(kClass, 0);
-  const auto exchange = [&](SealCheck check) {
-    return test.cache.exchange_for_empty_spare(kClass, test.sentinels, check);
-  };
-  EXPECT_FALSE(exchange(SealCheck::kAtFree)) << "the class has no lists yet";
+  const auto exchange = [&] { return test.cache.exchange_for_empty_spare(kClass, test.sentinels); };
+  EXPECT_FALSE(exchange()) << "the class has no lists yet";
   std::vector<FreeNode*> objects = test.take_many(2 * length);
   while (test.cache.has_claim(kClass)) objects.push_back(test.take());
   for (size_t index = 0; index < 2 * length; ++index) test.give(objects[index]);
-  EXPECT_FALSE(exchange(SealCheck::kAtFree)) << "the spare list is full";
+  EXPECT_FALSE(exchange()) << "the spare list is full";
   // The spare list becomes the head and leaves an empty one behind; then it is full again.
   objects = test.take_many(length + 1);
   test.give(objects.back());
   EXPECT_EQ(test.cache.head(kClass)->room(), 0u);
   EXPECT_FALSE(test.cache.has_spare(kClass));
-  EXPECT_FALSE(exchange(SealCheck::kDeferred)) << "new lists would not be checked at free";
-  EXPECT_TRUE(exchange(SealCheck::kAtFree));
+  EXPECT_TRUE(exchange());
   EXPECT_EQ(test.cache.head(kClass)->room(), length) << "the empty list is the head";
   EXPECT_TRUE(test.cache.has_spare(kClass));
   EXPECT_EQ(test.cache.object_count(kClass), length);
@@ -389,6 +389,76 @@ TEST(ThreadCacheDeathTest, ABlockThatItsSpanHandsOutWithoutItsSealIsAFault) {
   objects[100]->remove_seal();
   EXPECT_DEATH(test.take_many(200), "malloc\\(0x[0-9a-f]+\\): a free 64-byte block was written to");
   test.give(kept);
+}
+
+TEST(ThreadCache, AChangeOfTheCheckGoesForAllListsAndForThoseOfOtherThreads) {
+  Fixture test;
+  constexpr SizeClass kOther = size_class_of(300);
+  std::vector<FreeNode*> others;
+  while (others.size() < 10) others.push_back(test.take(kOther));
+  for (FreeNode* object : others) test.give(object, kOther);
+  // Of two lists and on all levels.
+  const std::vector<FreeNode*> objects = test.take_many(8 * kCapacity);
+  test.give_all(objects);
+  ASSERT_TRUE(test.cache.has_spare(kClass));
+  const size_t held = test.cache.held_bytes();
+  FreeNode* top = test.cache.head(kClass);
+  const size_t room = top->room();
+  test.cache.change_seal_check(SealCheck::kDeferred, test.centrals, test.sentinels);
+  EXPECT_EQ(test.cache.seal_check(), SealCheck::kDeferred);
+  EXPECT_EQ(test.cache.head(kClass), top) << "in the order in which they were";
+  EXPECT_EQ(top->room(), room);
+  EXPECT_EQ(test.cache.held_bytes(), held);
+  EXPECT_EQ(test.cache.head(kOther)->seal_check(), SealCheck::kDeferred);
+  test.check();
+  // Each list that malloc empties leaves an end with the new check behind.
+  for (size_t left = test.cache.object_count(kClass); left > 0; --left) {
+    EXPECT_EQ(test.cache.object_count(kClass), left);
+    EXPECT_EQ(test.cache.head(kClass)->seal_check(), SealCheck::kDeferred);
+    test.take();
+  }
+
+  // What another thread handed over before.
+  ThreadCache& before = *test.acquire();
+  std::vector<FreeNode*> more;
+  for (size_t count = 0; count < 12 * kCapacity; ++count) {
+    more.push_back(test.allocate(before, kClass));
+  }
+  test.CacheParts::check = SealCheck::kAtFree;
+  for (FreeNode* object : more) test.deallocate(before, kClass, object);
+  ASSERT_GT(test.centrals[kClass].depot_bytes(), 0u);
+  while (test.cache.has_claim(kClass)) test.take();
+  test.take();
+  EXPECT_GT(test.cache.object_count(kClass), 0u) << "a magazine of the depot";
+  EXPECT_EQ(test.cache.head(kClass)->seal_check(), SealCheck::kDeferred);
+  test.check();
+}
+
+TEST(ThreadCacheDeathTest, AChangeOfTheCheckMeetsBlocksThatWereWrittenTo) {
+  Fixture test;
+  const std::vector<FreeNode*> objects = test.take_many(3);
+  test.give_all(objects);
+  objects[1]->seal = 0;
+  EXPECT_DEATH(test.cache.change_seal_check(SealCheck::kDeferred, test.centrals, test.sentinels),
+               "malloc\\(0x[0-9a-f]+\\): a free 64-byte block was written to after its free, or "
+               "freed twice");
+}
+
+TEST(ThreadCache, ListsThatGrowKeepTheirBlocks) {
+  Fixture test;
+  const size_t length = SentinelTable::capacity(kClass, 0);
+  std::vector<FreeNode*> objects = test.take_many(2 * length + 1);
+  while (test.cache.has_claim(kClass)) test.take();
+  test.give_all(objects);
+  EXPECT_EQ(test.centrals[kClass].depot_bytes(), 0u) << "no other thread gets one";
+  EXPECT_EQ(test.cache.object_count(kClass), objects.size());
+  EXPECT_EQ(test.cache.head(kClass)->room(), SentinelTable::capacity(kClass, 1) - length - 1);
+  test.check();
+  // The one that was freed last is handed out first.
+  while (objects.size() > length) {
+    EXPECT_EQ(test.take(), objects.back());
+    objects.pop_back();
+  }
 }
 
 TEST(ThreadCache, ListsMadeAfterAChangeOfTheCheckHaveTheNewOne) {
