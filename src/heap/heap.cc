@@ -31,8 +31,7 @@ constexpr size_t kCacheFloorsBytes = size_t{4} << 20;
 constexpr size_t kLeastCacheFloorBytes = size_t{256} << 10;
 constexpr size_t kMostCacheFloorBytes = size_t{1} << 20;
 // With this much in spans of small blocks, most of them have left the processor's second-level
-// cache. Lists are made whose checks are deferred, since to look into a block that comes to free
-// would be to wait.
+// cache. Checks are deferred then, since to look into a block that comes to free would be to wait.
 constexpr size_t kColdHeapBytes = size_t{2} << 20;
 // With this much, blocks go to other lists in an order that keeps neighbours together. In smaller
 // heaps that costs about what it saves.

@@ -1,6 +1,7 @@
 #include "heap/allocate.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -269,6 +270,36 @@ TEST_F(Reallocate, ShrinkingALargeBlockFreesItsTail) {
   block = reallocate(block, 5 * kMiB);
   EXPECT_EQ(before - heap.page_heap().in_use_bytes(), 15 * kMiB);
   deallocate(block);
+}
+
+// In a process of its own, whose heap was never large.
+TEST_F(AllocateDeathTest, AllListsOfAThreadAreOfOneKindAlsoWhenTheHeapHasGrown) {
+  const auto are_all = [](SealCheck check) {
+    const ThreadCache* cache = own_thread_cache();
+    size_t seen = 0;
+    for (size_t index = 1; index < kSizeClassCount; ++index) {
+      const SizeClass size_class = static_cast<SizeClass>(index);
+      if (cache->object_count(size_class) == 0) continue;
+      if (cache->head(size_class)->seal_check() != check) return false;
+      ++seen;
+    }
+    return seen >= 20;
+  };
+  const auto grows = [&] {
+    std::vector<void*> blocks;
+    for (size_t bytes = 16; bytes <= kKiB; bytes += 16) {
+      void* pair[] = {allocate(bytes), allocate(bytes)};
+      for (void* block : pair) deallocate(block);
+    }
+    if (heap.seal_check() != SealCheck::kAtFree || !are_all(SealCheck::kAtFree)) return 1;
+    while (heap.seal_check() == SealCheck::kAtFree) blocks.push_back(allocate(1000));
+    for (void* block : blocks) deallocate(block);
+    if (!are_all(SealCheck::kDeferred)) return 2;
+    // It stays so when the memory is gone.
+    (void)heap.release_everything();
+    return heap.seal_check() == SealCheck::kDeferred ? 0 : 3;
+  };
+  EXPECT_EXIT(_exit(grows()), ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(AllocateDeathTest, DoubleFreesEndTheProcess) {
