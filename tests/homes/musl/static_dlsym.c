@@ -13,6 +13,7 @@ struct Symbol {
   { #name, (void*)&name }
 
 static const struct Symbol symbols[] = {
+    SYMBOL(spanmalloc_version),
     SYMBOL(spanmalloc_get_stats),
     SYMBOL(spanmalloc_stats_json),
     SYMBOL(spanmalloc_set_memory_limit),
