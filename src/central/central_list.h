@@ -146,7 +146,7 @@ class CentralList {
   static constexpr size_t kSpansBeforePopulating = 16;
 
   // While a class has fewer spans than this, new ones are short.
-  static constexpr size_t kShortSpans = 4;
+  static constexpr size_t kShortSpans = 16;
 
   // Objects drained under one hold of the lock; a drain of a full magazine takes several.
   static constexpr size_t kDrainBatch = 64;

@@ -9,9 +9,9 @@
 // before. Up to 1 KiB the class is the size in units of 16 bytes, which the hot path computes
 // without a table.
 //
-// A span of a class is at least 32 KiB and eight objects (but not over 128 KiB for that), except
-// that it has no more than 512 objects. It is made longer until what remains behind its last object
-// is at most 1/32 of it (of one class, 1/28). The first spans of a class are short: the same rule,
+// A span of a class is at least 32 KiB and four objects (but not over 64 KiB for that), except that
+// it has no more than 512 objects. It is made longer until what remains behind its last object is
+// at most 1/32 of it (of one class, 1/16). The first spans of a class are short: the same rule,
 // from 16 KiB on, which for some classes comes to the same length. So a program with blocks of many
 // sizes and few of each gives the pages of one size to another sooner.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
@@ -89,8 +89,8 @@ namespace size_class_detail {
 
 constexpr size_t kMinSpanBytes = size_t{32} << 10;
 constexpr size_t kMinShortSpanBytes = size_t{16} << 10;
-constexpr size_t kWishedObjects = 8;
-constexpr size_t kMaxWishedSpanBytes = size_t{128} << 10;
+constexpr size_t kWishedObjects = 4;
+constexpr size_t kMaxWishedSpanBytes = size_t{64} << 10;
 constexpr size_t kTailDivisor = 32;
 constexpr size_t kMagazineBytes = size_t{32} << 10;
 

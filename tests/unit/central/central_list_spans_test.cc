@@ -15,8 +15,8 @@ using testing::claim_objects;
 using testing::drain_objects;
 
 const SizeClass kClass = size_class_of(512);
-// The first four spans are short.
-constexpr size_t kShortSpans = 4;
+// The first spans are short.
+constexpr size_t kShortSpans = 16;
 const size_t kObjectsPerSpan = kSizeClasses[kClass].objects_per_short_span;
 const size_t kObjectsPerLongSpan = kSizeClasses[kClass].objects_per_span;
 
@@ -98,8 +98,7 @@ TEST(CentralList, TheFirstSpansOfAClassAreShortAndSoAreThoseOfOneThatHasFewAgain
 TEST(CentralList, SpansOfAClassThatGrowsAreBackedAtOnceAndOthersAreNot) {
   CentralParts parts;
   const CentralList central = parts.centrals[kClass];
-  const size_t count = kShortSpans * kObjectsPerSpan + 12 * kObjectsPerLongSpan;
-  const std::vector<FreeNode*> few = claim_objects(central, kClass, count);
+  const std::vector<FreeNode*> few = claim_objects(central, kClass, kShortSpans * kObjectsPerSpan);
   EXPECT_EQ(parts.source.populate_calls(), 0u);
   const std::vector<FreeNode*> more = claim_objects(central, kClass, 10 * kObjectsPerLongSpan);
   EXPECT_EQ(parts.source.populate_calls(), 10u);
