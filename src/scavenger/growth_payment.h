@@ -49,7 +49,7 @@ class GrowthPayment {
   // no more than one part in so many of the time. So much may collect, of the latter the longest
   // step of the clock that measures them. That is the time that passes: where threads wait for
   // processors, batches are charged for the wait.
-  static constexpr uint64_t kDrainDivisor = 16;
+  static constexpr uint64_t kDrainDivisor = 8;
   static constexpr int64_t kMostDrainNs = 3'000'000;
   static constexpr uint64_t kHolesDivisor = 4;
   static constexpr int64_t kMostHolesNs = 10'000'000;
