@@ -14,10 +14,6 @@ namespace spanmalloc {
 
 namespace {
 
-// From here on the memory of a freed block goes back to the system at once: glibc's largest
-// threshold for the same, so a program that lives with glibc's cost lives with this one.
-constexpr size_t kReleaseAtFreeBytes = size_t{32} << 20;
-
 // Below this a block is cleared without asking how much of it must be.
 constexpr size_t kReleaseToZeroBytes = size_t{1} << 20;
 
@@ -66,11 +62,11 @@ Span* new_span_with_room(PageCount count) {
 
 // A move throws away what the target is backed by, and leaves its place without memory: where both
 // are used time and again, copying between them is many times cheaper. So pages move to where a
-// copy would have to fault most of them in, and blocks that go back when they are freed move
-// always.
+// copy would have to fault most of them in, and huge blocks move always: a copy of one is as much
+// memory again.
 bool is_worth_moving(const Span* from, const Span* to) {
   const size_t bytes = from->bytes().value;
-  return bytes >= kReleaseAtFreeBytes ||
+  return bytes >= HugeFrees::kLeastBytes ||
          (bytes >= kMovePagesBytes && to->zero_pages().value >= from->pages().count.value / 2);
 }
 
@@ -109,6 +105,13 @@ namespace {
 
 void* object_of(const Span* span) {
   return reinterpret_cast<void*>(span->base());
+}
+
+// Whether the memory of so many bytes that come free, of one block, goes back to the system before
+// anybody can take it.
+bool goes_back_at_free(size_t bytes) {
+  return bytes >= HugeFrees::kLeastBytes &&
+         heap.scavenger().decide_huge_free(bytes) == HugeFrees::Memory::kGoesBack;
 }
 
 }  // namespace
@@ -163,7 +166,7 @@ Span* large_span_of(const void* pointer, const char* call) {
 void deallocate_large(void* pointer) {
   Span* span = large_span_of(pointer, "free");
   const size_t bytes = span->bytes().value;
-  const bool is_released_first = bytes >= kReleaseAtFreeBytes;
+  const bool is_released_first = goes_back_at_free(bytes);
   // Of two threads that free the block, the second may come while the first gives its memory back.
   if (is_released_first && !span->try_mark_freed()) {
     report_double_free(reinterpret_cast<uintptr_t>(pointer), bytes);
@@ -183,7 +186,7 @@ void* reallocate_large(void* pointer, size_t bytes) {
   Span* span = large_span_of(pointer, "realloc");
   const PageCount count = pages_for(bytes);
   const size_t kept = count.bytes().value;
-  if (kept + kReleaseAtFreeBytes <= span->bytes().value &&
+  if (kept < span->bytes().value && goes_back_at_free(span->bytes().value - kept) &&
       platform::release(span->base() + kept, span->bytes().value - kept) ==
           platform::ReleaseResult::kReleasedReadsZero) {
     heap.spans().shrink_large_released(span, count);

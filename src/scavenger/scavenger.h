@@ -14,6 +14,7 @@
 #include "pages/page_heap.h"
 #include "platform/compiler.h"
 #include "scavenger/growth_payment.h"
+#include "scavenger/huge_frees.h"
 #include "scavenger/huge_page_keeper.h"
 #include "scavenger/limit_keeper.h"
 #include "scavenger/memory_watch.h"
@@ -99,6 +100,10 @@ class Scavenger {
   // Pages may have become free, or a depot has grown. Called from malloc and free, without a lock.
   void note_pages_freed();
   void note_depot_grown();
+
+  // What becomes of the memory of a huge block, of `bytes` bytes, that is about to be freed.
+  // Nothing is kept without a thread that gives it back later.
+  HugeFrees::Memory decide_huge_free(size_t bytes);
 
   // Threads that have a cache. The last one waits, a second at most, until the scavenger's own
   // thread is gone: what the C library does on the last thread of a process, exit handlers among
@@ -246,6 +251,7 @@ class Scavenger {
   SleepingCaches sleeping_caches_;
   LimitKeeper limit_keeper_;
   GrowthPayment growth_payment_;
+  HugeFrees huge_frees_;
 
   // Set when the thread has ended for want of work, or when a fork lost it, or a large heap, to a
   // child that may start one: frees give back what they make free.

@@ -12,6 +12,7 @@ using contract::resident_bytes;
 
 constexpr size_t kSmallBlocks = 400000;
 constexpr size_t kLargeBlocks = 400;
+constexpr size_t kHugeBlocks = 3;
 constexpr size_t kBound = 40 * kMiB;
 constexpr double kSeconds = 20;
 
@@ -43,6 +44,18 @@ void work_in_phases(size_t count, size_t size) {
   }
 }
 
+// What is kept from turn to turn goes when there are no more.
+void work_with_huge_blocks() {
+  for (int phase = 0; phase < 4 && !contract::has_failed(); ++phase) {
+    for (int turn = 0; turn < 8; ++turn) {
+      allocate(kHugeBlocks, 50 * kMiB);
+      EXPECT(resident_bytes() > 2 * kBound);
+      free_all(kHugeBlocks);
+    }
+    EXPECT(contract::becomes_true(kSeconds, is_small_and_alone));
+  }
+}
+
 }  // namespace
 
 CASE(small_blocks_return_after_each_phase) {
@@ -55,6 +68,11 @@ CASE(large_blocks_return_after_each_phase) {
   EXPECT_EQ(contract::run_self("large:", 4 * kSeconds), 0);
 }
 
+CASE(huge_blocks_return_after_each_phase) {
+  if (contract::not_promised_by_libc()) return;
+  EXPECT_EQ(contract::run_self("huge:", 4 * kSeconds), 0);
+}
+
 int main(int argc, char** argv) {
   setenv("SPANMALLOC_OPTIONS", "epoch_ms=20", 1);
   if (argc > 1 && strcmp(argv[1], "small:") == 0) {
@@ -65,6 +83,11 @@ int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "large:") == 0) {
     contract::current_case = argv[1];
     work_in_phases(kLargeBlocks, 500000);
+    return contract::has_failed() ? 1 : 0;
+  }
+  if (argc > 1 && strcmp(argv[1], "huge:") == 0) {
+    contract::current_case = argv[1];
+    work_with_huge_blocks();
     return contract::has_failed() ? 1 : 0;
   }
   return contract::run_cases(argc, argv);

@@ -35,6 +35,17 @@ void grow_and_free(size_t from, size_t to) {
 
 }  // namespace
 
+// The first case, for what follows others may be kept.
+CASE(a_huge_block_goes_back_when_it_is_freed) {
+  const size_t before = resident_bytes();
+  void* block = malloc(100 * kMiB);
+  REQUIRE(block != nullptr);
+  fill(block, 100 * kMiB, 3);
+  EXPECT(resident_bytes() > before + 90 * kMiB);
+  free(block);
+  EXPECT(resident_bytes() < before + 10 * kMiB);
+}
+
 CASE(realloc_grows_from_1_byte_to_300_mib) {
   size_t size = 1;
   void* block = malloc(size);
@@ -80,6 +91,24 @@ CASE(blocks_that_grow_time_and_again_use_the_same_memory) {
   for (int round = 0; round < 40; ++round) grow_and_free(2 * kMiB, 5 * kMiB);
   // A twentieth of the pages that were written.
   EXPECT(page_faults() - before < 40 * (5 * kMiB / 4096) / 20);
+}
+
+// Nor is huge memory that is freed and taken in turn given back each time.
+CASE(huge_blocks_taken_time_and_again_use_the_same_memory) {
+  if (contract::not_promised_by_libc()) return;
+  // What other cases left may lie elsewhere.
+  malloc_trim(0);
+  size_t before = 0;
+  for (int round = 0; round < 40; ++round) {
+    if (round == 4) before = page_faults();
+    void* block = malloc(64 * kMiB);
+    REQUIRE(block != nullptr);
+    fill(block, 64 * kMiB, static_cast<unsigned>(round));
+    free(block);
+  }
+  // Without its thread, or under a tool that ends it, the allocator keeps nothing.
+  if (contract::count_threads() == 1) return contract::say("no background thread");
+  EXPECT(page_faults() - before < 36 * (64 * kMiB / 4096) / 20);
 }
 
 CASE(shrinking_gives_memory_back) {
