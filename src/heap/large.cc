@@ -166,12 +166,11 @@ Span* large_span_of(const void* pointer, const char* call) {
 void deallocate_large(void* pointer) {
   Span* span = large_span_of(pointer, "free");
   const size_t bytes = span->bytes().value;
-  const bool is_released_first = goes_back_at_free(bytes);
   // Of two threads that free the block, the second may come while the first gives its memory back.
-  if (is_released_first && !span->try_mark_freed()) {
+  if (bytes >= HugeFrees::kLeastBytes && !span->try_mark_freed()) {
     report_double_free(reinterpret_cast<uintptr_t>(pointer), bytes);
   }
-  if (is_released_first &&
+  if (goes_back_at_free(bytes) &&
       platform::release(span->base(), bytes) == platform::ReleaseResult::kReleasedReadsZero) {
     heap.spans().delete_large_released(span);
   } else if (!heap.spans().delete_large(span)) {
