@@ -8,7 +8,8 @@
 
 namespace spanmalloc {
 
-// Decides what becomes of the memory of a huge block that is freed: arithmetic alone.
+// Decides what becomes of the memory of a huge block that is freed, or of as much that a block
+// gives up when it shrinks: arithmetic alone.
 //
 // It goes back to the system at once, for the next such block may never come. But a program that
 // takes and frees huge blocks in turn would fault all of it in anew each time. So where memory in
@@ -30,14 +31,14 @@ class HugeFrees {
 
   // What the heap holds, with the block that is about to be freed: bytes in use, and bytes in use
   // or free that the system backs.
-  struct Heap {
+  struct HeapBytes {
     size_t in_use;
     size_t backed;
   };
 
-  // A block of `bytes` bytes is about to be freed. `now_ns`: of a clock that never goes back;
+  // `bytes` bytes of one block are about to be freed. `now_ns`: of a clock that never goes back;
   // `recent_ns` are not long on it.
-  Memory decide(size_t bytes, Heap heap, uint64_t now_ns, uint64_t recent_ns) {
+  Memory decide(size_t bytes, HeapBytes heap, uint64_t now_ns, uint64_t recent_ns) {
     const uint64_t last_ns = last_ns_.exchange(now_ns, std::memory_order_relaxed);
     const bool is_recent = last_ns != 0 && now_ns - last_ns < recent_ns;
     const size_t left = heap.in_use - std::min(heap.in_use, bytes);

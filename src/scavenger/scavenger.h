@@ -101,8 +101,8 @@ class Scavenger {
   void note_pages_freed();
   void note_depot_grown();
 
-  // What becomes of the memory of a huge block, of `bytes` bytes, that is about to be freed.
-  // Nothing is kept without a thread that gives it back later.
+  // What becomes of `bytes` bytes of one block, HugeFrees::kLeastBytes at least, that are about to
+  // be freed. Nothing is kept without a thread that gives it back later.
   HugeFrees::Memory decide_huge_free(size_t bytes);
 
   // Threads that have a cache. The last one waits, a second at most, until the scavenger's own

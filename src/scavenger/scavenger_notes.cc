@@ -99,7 +99,7 @@ void Scavenger::note_depot_grown() {
 }
 
 HugeFrees::Memory Scavenger::decide_huge_free(size_t bytes) {
-  const HugeFrees::Heap in_heap = {page_heap_.in_use_bytes(), page_heap_.backed_bytes()};
+  const HugeFrees::HeapBytes in_heap = {page_heap_.in_use_bytes(), page_heap_.backed_bytes()};
   const HugeFrees::Memory memory =
       huge_frees_.decide(bytes, in_heap, clock_.monotonic_ns(), PeakWindow::kEpochs * epoch_ns());
   return has_thread() ? memory : HugeFrees::Memory::kGoesBack;

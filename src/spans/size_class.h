@@ -10,8 +10,9 @@
 // without a table.
 //
 // A span of a class is at least 32 KiB and four objects (but not over 64 KiB for that), except that
-// it has no more than 512 objects. It is made longer until what remains behind its last object is
-// at most 1/32 of it (of one class, 1/16). The first spans of a class are short: the same rule,
+// it has no more than 512 objects. It is made longer, up to twice that, until what remains behind
+// its last object is at most 1/32 of it; where no length gets there, at most 1/16 remains (of one
+// class, and of the short spans of seven). The first spans of a class are short: the same rule,
 // from 16 KiB on, which for some classes comes to the same length. So a program with blocks of many
 // sizes and few of each gives the pages of one size to another sooner.
 #ifndef SPANMALLOC_SPANS_SIZE_CLASS_H_
